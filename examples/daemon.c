@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A daemon ends with its parent's code, the others are awaited:
+ *
+ *     def func():
+ *         print('son start')
+ *         while True:
+ *             time.sleep(1)
+ *             print('son')
+ *
+ *     def func2():
+ *         print('start :in func2')
+ *         time.sleep(5)
+ *         print('end : in func2')
+ *
+ *     p.daemon = True
+ *     p.start()
+ *     Process(target=func2).start()
+ *     time.sleep(2)
+ *     print('in the main process')
+ *
+ * After the main process's line only func2 speaks.
+ */
+#include "example.h"
+
+static int func(mp_args *args)
+{
+    (void)args;
+    say("son start\n");
+    for (int i = 0; i < 100; i++) {
+        mp_sleep(0.1);
+        say("son\n");
+    }
+    return 1; /* it has outlived its parent's code */
+}
+
+static int func2(mp_args *args)
+{
+    (void)args;
+    say("start :in func2\n");
+    mp_sleep(0.5);
+    say("end : in func2\n");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    mp_process *p, *p2;
+
+    mp_main_guard(argc, argv);
+    use_start_method_of_environment();
+
+    mp_check(mp_process_create(&p, func, NULL, NULL));
+    mp_check(mp_process_set_daemon(p, true)); /* before it is started */
+    mp_check(mp_process_start(p));
+    mp_check(mp_process_create(&p2, func2, NULL, NULL));
+    mp_check(mp_process_start(p2));
+    mp_sleep(0.2);
+    say("in the main process\n");
+    return 0;
+}

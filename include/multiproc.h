@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* multiproc: Python's multiprocessing, native. Everything in one include. */
+#ifndef MULTIPROC_H
+#define MULTIPROC_H
+
+#include <multiproc/args.h>
+#include <multiproc/box.h>
+#include <multiproc/connection.h>
+#include <multiproc/context.h>
+#include <multiproc/error.h>
+#include <multiproc/export.h>
+#include <multiproc/finalizer.h>
+#include <multiproc/object.h>
+#include <multiproc/pickle.h>
+#include <multiproc/process.h>
+#include <multiproc/system.h>
+
+#endif

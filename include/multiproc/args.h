@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a target was called with. The short accessors are meant for the target
+ * itself: a missing argument or one of another type is an uncaught TypeError,
+ * a sentence on stderr and exit code 1. The others return an error.
+ *
+ * Everything is borrowed from args and lives as long as the target runs.
+ */
+#ifndef MULTIPROC_ARGS_H
+#define MULTIPROC_ARGS_H
+
+#include <multiproc/object.h>
+
+MP_BEGIN_DECLS
+
+/** How many there are by position. */
+MP_API size_t mp_args_count(const mp_args *args);
+/** @return MP_OK, MP_EINDEX */
+MP_API mp_error mp_args_get(const mp_args *args, size_t index,
+                            const mp_obj **out);
+/** @return MP_OK, MP_EKEY */
+MP_API mp_error mp_kwargs_get(const mp_args *args, const char *name,
+                              const mp_obj **out);
+/** All of them: a tuple, and a dict. */
+MP_API const mp_obj *mp_args_tuple(const mp_args *args);
+MP_API const mp_obj *mp_args_dict(const mp_args *args);
+
+/* By position; each takes what the mp_obj_as_... of that name takes. */
+MP_API int64_t mp_arg_int(const mp_args *args, size_t index);
+MP_API double mp_arg_float(const mp_args *args, size_t index);
+MP_API bool mp_arg_bool(const mp_args *args, size_t index);
+/** A str without NUL characters. */
+MP_API const char *mp_arg_str(const mp_args *args, size_t index);
+MP_API const void *mp_arg_bytes(const mp_args *args, size_t index,
+                                size_t *size);
+MP_API const mp_obj *mp_arg_obj(const mp_args *args, size_t index);
+MP_API mp_function mp_arg_function(const mp_args *args, size_t index);
+/** Stays open until the target returns or closes it. */
+MP_API mp_connection *mp_arg_connection(const mp_args *args, size_t index);
+
+/* By name; fallback if there is none of that name. */
+MP_API int64_t mp_kwarg_int(const mp_args *args, const char *name,
+                            int64_t fallback);
+MP_API double mp_kwarg_float(const mp_args *args, const char *name,
+                             double fallback);
+MP_API bool mp_kwarg_bool(const mp_args *args, const char *name, bool fallback);
+MP_API const char *mp_kwarg_str(const mp_args *args, const char *name,
+                                const char *fallback);
+MP_API const mp_obj *mp_kwarg_obj(const mp_args *args, const char *name,
+                                  const mp_obj *fallback);
+MP_API mp_function mp_kwarg_function(const mp_args *args, const char *name,
+                                     mp_function fallback);
+MP_API mp_connection *mp_kwarg_connection(const mp_args *args, const char *name,
+                                          mp_connection *fallback);
+
+MP_END_DECLS
+
+#endif

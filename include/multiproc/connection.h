@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections: the two ends of a Pipe. Messages are objects or bytes; on the
+ * wire they are CPython's frames, with pickles in them, so that a Python
+ * process may hold the other end.
+ *
+ * An end passed to a child as an argument is open in both processes. As in
+ * Python, close the copy you don't use: a reader sees the end of file only
+ * when every copy of the other end is closed.
+ */
+#ifndef MULTIPROC_CONNECTION_H
+#define MULTIPROC_CONNECTION_H
+
+#include <multiproc/object.h>
+
+MP_BEGIN_DECLS
+
+/** Zero is the default. */
+typedef struct mp_pipe_options {
+    /** Pipe(duplex=False): the first end only receives, the second sends. */
+    bool is_simplex;
+} mp_pipe_options;
+
+/**
+ * Two connected ends.
+ *
+ * @param[out] first,second  the caller owns both: mp_connection_close().
+ * @return MP_OK, MP_EINVAL, MP_EMFILE, MP_ENOMEM
+ * @threads safe. @fork safe.
+ */
+MP_API mp_error mp_pipe(mp_connection **first, mp_connection **second,
+                        const mp_pipe_options *options);
+
+/**
+ * Sends an object; blocks while the pipe is full.
+ *
+ * @param obj  consumed.
+ * @return MP_OK
+ * @return MP_EPICKLE  it can't travel; nothing was sent.
+ * @return MP_EPIPE  nobody reads the other end.
+ * @return MP_ECLOSED
+ * @return MP_EINVAL  this end only receives.
+ * @return MP_ENOMEM
+ * @threads safe: messages of several threads never mix. @fork safe, but two
+ *          processes that send on the same end at once mix large messages.
+ */
+MP_API mp_error mp_connection_send(mp_connection *connection, mp_obj *obj);
+
+/**
+ * Receives the next object; blocks for it.
+ *
+ * @param[out] out  a new reference.
+ * @return MP_OK
+ * @return MP_EEOF  the other end is closed and everything has been received.
+ * @return MP_EUNPICKLE  the message is no object we know; it is consumed.
+ * @return MP_EPROTO  cut short or not a frame; the connection is unusable.
+ * @return MP_ECLOSED, MP_EINVAL (only sends), MP_ENOMEM
+ * @threads safe: a message goes to one of them.
+ */
+MP_API mp_error mp_connection_recv(mp_connection *connection, mp_obj **out);
+
+/** Sends bytes as one message; size 0 is a message, too. Errors as send. */
+MP_API mp_error mp_connection_send_bytes(mp_connection *connection,
+                                         const void *data, size_t size);
+
+/**
+ * Receives one message as bytes.
+ * @param[out] data  malloc'ed, terminated by a zero byte that does not count;
+ *                   free with mp_free().
+ * @return as mp_connection_recv()
+ */
+MP_API mp_error mp_connection_recv_bytes(mp_connection *connection, void **data,
+                                         size_t *size);
+
+/**
+ * Receives one message into the caller's memory.
+ * @param[out] size  of the message. With MP_EOVERFLOW: what it needs; the
+ *                   message is kept for the next call.
+ * @return MP_OK
+ * @return MP_EOVERFLOW  capacity is too small.
+ * @return otherwise as mp_connection_recv()
+ */
+MP_API mp_error mp_connection_recv_bytes_into(mp_connection *connection,
+                                              void *data, size_t capacity,
+                                              size_t *size);
+
+/** The descriptor (HANDLE); MP_ECLOSED. */
+MP_API mp_error mp_connection_fileno(mp_connection *connection, intptr_t *out);
+MP_API bool mp_connection_is_closed(mp_connection *connection);
+MP_API bool mp_connection_is_readable(mp_connection *connection);
+MP_API bool mp_connection_is_writable(mp_connection *connection);
+
+/**
+ * Closes this end. Accepts NULL. What mp_pipe() gave is freed; an end that
+ * belongs to a target's arguments is closed now and freed with them.
+ * @return MP_OK, MP_ECLOSED (closed before; nothing happens)
+ * @threads no other thread may be using it.
+ */
+MP_API mp_error mp_connection_close(mp_connection *connection);
+
+MP_END_DECLS
+
+#endif

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mp_obj: the value that travels between processes. None, bool, int (64 bits),
+ * float, str (UTF-8), bytes, list, tuple, dict, set, functions, and handles of
+ * multiproc's own things (connections, ...).
+ *
+ * Objects are reference-counted and immutable once shared: a list, dict or set
+ * can be built up only while it has one owner. So there are no cycles. Nesting
+ * ends at 1000 levels.
+ *
+ * Constructors never return NULL. When memory runs out or the input is no
+ * value (a str that is not UTF-8) they return an *error object*, which every
+ * function accepts and answers with that error; so values can be nested in one
+ * expression and checked where they are used:
+ *
+ *     mp_check(mp_connection_send(c, MP_LIST(42, MP_NONE, "hello")));
+ *
+ * Whatever stores or sends an object consumes the caller's reference, on
+ * failure too; mp_obj_ref() keeps one. Functions that only look take
+ * `const mp_obj *` and consume nothing. NULL in place of an object is an error
+ * object, MP_EINVAL.
+ *
+ * Caveats
+ *
+ * - Each object may be used by any number of threads that only look at it,
+ *   take references and give them back. Building up is for its one owner.
+ * - A forked child has its own copies of all objects. All functions here may
+ *   be called in it.
+ * - A hostile pickle can nest 1000 levels; comparing, printing or pickling
+ *   what came from it then takes up to 200 KiB of stack.
+ */
+#ifndef MULTIPROC_OBJECT_H
+#define MULTIPROC_OBJECT_H
+
+#include <multiproc/error.h>
+
+#include <stddef.h>
+#include <stdint.h>
+#ifndef __cplusplus
+#include <stdbool.h>
+#endif
+
+MP_BEGIN_DECLS
+
+typedef struct mp_obj mp_obj;
+typedef struct mp_args mp_args;
+typedef struct mp_connection mp_connection;
+
+/** A target: what a process runs. Its result is the exit code. */
+typedef int (*mp_function)(mp_args *args);
+
+typedef enum mp_type {
+    MP_TYPE_ERROR, /* an error object: see mp_obj_error() */
+    MP_TYPE_NONE,
+    MP_TYPE_BOOL,
+    MP_TYPE_INT,
+    MP_TYPE_FLOAT,
+    MP_TYPE_STR,
+    MP_TYPE_BYTES,
+    MP_TYPE_LIST,
+    MP_TYPE_TUPLE,
+    MP_TYPE_DICT,
+    MP_TYPE_SET,
+    MP_TYPE_FUNCTION,
+    MP_TYPE_POINTER, /* an address of this process: can't be pickled */
+    MP_TYPE_HANDLE,  /* a connection or another thing of multiproc's */
+    MP_TYPE_OPAQUE   /* a Python class or instance that we don't know */
+} mp_type;
+
+/* -- Making ----------------------------------------------------------------
+ *
+ * <multiproc/box.h> has shorter ways to write these. Each gives a new
+ * reference; when memory runs out, the error object MP_ENOMEM.
+ * @threads safe. @fork safe.
+ */
+
+/** None. */
+MP_API mp_obj *mp_obj_none(void);
+/** True or False. */
+MP_API mp_obj *mp_obj_bool(bool value);
+/** An int. */
+MP_API mp_obj *mp_obj_int(int64_t value);
+/** An int; above INT64_MAX the error object MP_EOVERFLOW. */
+MP_API mp_obj *mp_obj_uint(uint64_t value);
+/** A float. */
+MP_API mp_obj *mp_obj_float(double value);
+
+/**
+ * A str with a copy of text.
+ *
+ * @param text  UTF-8, terminated; NULL gives None.
+ * @return an object; the error object MP_EINVAL if text is not UTF-8.
+ */
+MP_API mp_obj *mp_obj_str(const char *text);
+
+/**
+ * A str with a copy of text that may have null characters inside.
+ *
+ * @param size  in bytes; text may be NULL if it is 0.
+ * @return an object; the error object MP_EINVAL if text is not UTF-8.
+ */
+MP_API mp_obj *mp_obj_strn(const char *text, size_t size);
+
+/** bytes: a copy of size bytes; data may be NULL if size is 0. */
+MP_API mp_obj *mp_obj_bytes(const void *data, size_t size);
+
+/** A function of this program or of a library it has loaded; NULL: None. */
+MP_API mp_obj *mp_obj_function(mp_function function);
+/** NULL gives None; any other address is an object that can't be pickled. */
+MP_API mp_obj *mp_obj_pointer(const void *pointer);
+/** A handle of a connection; holds it open for as long as it lives. */
+MP_API mp_obj *mp_obj_connection(mp_connection *connection);
+/** An object that stands for a failure; mp_obj_none() for MP_OK. */
+MP_API mp_obj *mp_obj_from_error(mp_error error);
+
+/**
+ * A list, tuple or set of items. A set keeps the first of equal ones.
+ *
+ * @param items  references, consumed in any case; may be NULL if count is 0.
+ *
+ * @return an object; else an error object: that of the first item that is one,
+ *         MP_ETYPE (an unhashable item of a set), MP_EOVERFLOW (nested deeper
+ *         than 1000 levels) or MP_ENOMEM.
+ */
+MP_API mp_obj *mp_obj_list(mp_obj *const *items, size_t count);
+/** @see mp_obj_list() */
+MP_API mp_obj *mp_obj_tuple(mp_obj *const *items, size_t count);
+/** @see mp_obj_list() */
+MP_API mp_obj *mp_obj_set(mp_obj *const *items, size_t count);
+
+/**
+ * A dict. Of equal keys the first stays, with the last value.
+ *
+ * @param items  key, value, key, value ...: references, consumed in any case.
+ * @param count  of items; twice that of pairs.
+ *
+ * @return an object; else an error object: as mp_obj_list(), or MP_EINVAL for
+ *         an odd count.
+ */
+MP_API mp_obj *mp_obj_dict(mp_obj *const *items, size_t count);
+
+/* -- Building up -----------------------------------------------------------
+ *
+ * What is put in is consumed in any case. (Only a container given to itself
+ * by its one owner is not: the owner keeps it.)
+ */
+
+/**
+ * list.append(item)
+ *
+ * @return MP_OK
+ * @return MP_ETYPE      list is no list.
+ * @return MP_ESTATE     list has more than one owner, or is the item.
+ * @return MP_EOVERFLOW  nested deeper than 1000 levels.
+ * @return MP_ENOMEM
+ * @return what list or item stands for, if it is an error object.
+ * @threads for the one owner. @fork safe.
+ */
+MP_API mp_error mp_obj_append(mp_obj *list, mp_obj *item);
+
+/**
+ * dict[key] = value
+ *
+ * @return MP_OK
+ * @return MP_ETYPE      dict is no dict, or key is unhashable.
+ * @return MP_ESTATE     dict has more than one owner, or is key or value.
+ * @return MP_EOVERFLOW  nested deeper than 1000 levels.
+ * @return MP_ENOMEM
+ * @return what dict, key or value stands for, if it is an error object.
+ * @threads for the one owner. @fork safe.
+ */
+MP_API mp_error mp_obj_set_item(mp_obj *dict, mp_obj *key, mp_obj *value);
+
+/**
+ * set.add(item)
+ *
+ * @return MP_OK         item is in the set, from now on or before.
+ * @return MP_ETYPE      set is no set, or item is unhashable.
+ * @return MP_ESTATE     set has more than one owner, or is the item.
+ * @return MP_EOVERFLOW  nested deeper than 1000 levels.
+ * @return MP_ENOMEM
+ * @return what set or item stands for, if it is an error object.
+ * @threads for the one owner. @fork safe.
+ */
+MP_API mp_error mp_obj_add(mp_obj *set, mp_obj *item);
+
+/* -- Owning ---------------------------------------------------------------- */
+
+/**
+ * One more reference to obj.
+ *
+ * @return obj, without const: it is the caller's.
+ * @threads safe. @fork safe.
+ */
+MP_API mp_obj *mp_obj_ref(const mp_obj *obj);
+
+/**
+ * Gives a reference back; the last one frees obj. Accepts NULL.
+ *
+ * @threads safe. @fork safe.
+ */
+MP_API void mp_obj_unref(mp_obj *obj);
+
+/* -- Looking ---------------------------------------------------------------
+ *
+ * @threads safe while no thread builds up the object. @fork safe.
+ */
+
+/** What kind of object obj is. */
+MP_API mp_type mp_obj_type(const mp_obj *obj);
+/** Python's name for its type: "int", "str", "NoneType". */
+MP_API const char *mp_obj_type_name(const mp_obj *obj);
+/** What an error object stands for; MP_OK for any other object. */
+MP_API mp_error mp_obj_error(const mp_obj *obj);
+/** obj is None */
+MP_API bool mp_obj_is_none(const mp_obj *obj);
+
+/**
+ * The C value of a bool.
+ *
+ * All mp_obj_as_*() leave *out alone when they fail.
+ *
+ * @return MP_OK
+ * @return MP_ETYPE  obj is something else.
+ * @return what obj stands for, if it is an error object.
+ */
+MP_API mp_error mp_obj_as_bool(const mp_obj *obj, bool *out);
+
+/**
+ * The C value of an int or bool.
+ *
+ * @return as mp_obj_as_bool().
+ */
+MP_API mp_error mp_obj_as_int(const mp_obj *obj, int64_t *out);
+
+/**
+ * The C value of a float, int or bool. Large ints are rounded.
+ *
+ * @return as mp_obj_as_bool().
+ */
+MP_API mp_error mp_obj_as_float(const mp_obj *obj, double *out);
+
+/**
+ * The text of a str: UTF-8, terminated, borrowed from obj. A str that came
+ * from Python may hold lone surrogates, as three bytes each.
+ *
+ * @param[out] size  in bytes, without the terminator; may be NULL, which
+ *                   refuses a str with a null character inside.
+ *
+ * @return MP_OK
+ * @return MP_ETYPE   obj is something else.
+ * @return MP_EINVAL  there is a null character inside and size is NULL.
+ * @return what obj stands for, if it is an error object.
+ */
+MP_API mp_error mp_obj_as_str(const mp_obj *obj, const char **out,
+                              size_t *size);
+
+/**
+ * The contents of bytes, borrowed from obj.
+ *
+ * @return as mp_obj_as_bool().
+ */
+MP_API mp_error mp_obj_as_bytes(const mp_obj *obj, const void **out,
+                                size_t *size);
+
+/**
+ * A function that can be called here.
+ *
+ * @return as mp_obj_as_bool().
+ */
+MP_API mp_error mp_obj_as_function(const mp_obj *obj, mp_function *out);
+
+/**
+ * The connection that a handle holds; borrowed: valid as long as obj.
+ *
+ * @return as mp_obj_as_bool().
+ */
+MP_API mp_error mp_obj_as_connection(const mp_obj *obj, mp_connection **out);
+
+/**
+ * len(obj): items, key-value pairs, code points or bytes.
+ *
+ * @return MP_OK
+ * @return MP_ETYPE  obj has no length.
+ * @return what obj stands for, if it is an error object.
+ */
+MP_API mp_error mp_obj_len(const mp_obj *obj, size_t *out);
+
+/**
+ * list[index] or tuple[index]; -1 is the last.
+ *
+ * @param[out] out  borrowed: valid as long as obj has it.
+ *
+ * @return MP_OK
+ * @return MP_ETYPE   obj is neither.
+ * @return MP_EINDEX  there is no such item.
+ * @return what obj stands for, if it is an error object.
+ */
+MP_API mp_error mp_obj_item(const mp_obj *obj, int64_t index,
+                            const mp_obj **out);
+
+/**
+ * dict[key]
+ *
+ * @param[out] out  borrowed: valid as long as dict has it.
+ *
+ * @return MP_OK
+ * @return MP_EKEY   there is no such key.
+ * @return MP_ETYPE  dict is no dict, or key is unhashable.
+ * @return what dict or key stands for, if it is an error object.
+ */
+MP_API mp_error mp_obj_get(const mp_obj *dict, const mp_obj *key,
+                           const mp_obj **out);
+
+/**
+ * dict["key"]
+ *
+ * @param[out] out  borrowed: valid as long as dict has it.
+ *
+ * @return as mp_obj_get(); also
+ * @return MP_EINVAL  key is NULL or not UTF-8.
+ * @return MP_ENOMEM
+ */
+MP_API mp_error mp_obj_get_str(const mp_obj *dict, const char *key,
+                               const mp_obj **out);
+
+/** item in list, tuple, set; key in dict. False for what holds nothing. */
+MP_API bool mp_obj_contains(const mp_obj *container, const mp_obj *item);
+
+/**
+ * Python's ==: 1 == 1.0 == True, nan != nan, [1] != (1,).
+ *
+ * Opaque objects are equal to themselves only, error objects to nothing.
+ */
+MP_API bool mp_obj_equal(const mp_obj *left, const mp_obj *right);
+
+/** Walks a container: `mp_iter it = {0}; while (mp_obj_next(o, &it, ...))`. */
+typedef struct mp_iter {
+    size_t position;
+} mp_iter;
+
+/**
+ * The next item of a list, tuple or set, or the next key and value of a dict,
+ * in the order of insertion.
+ *
+ * @param[out] item   borrowed.
+ * @param[out] value  borrowed; may be NULL; untouched unless it is a dict.
+ *
+ * @return false at the end, and for what holds nothing.
+ */
+MP_API bool mp_obj_next(const mp_obj *container, mp_iter *it,
+                        const mp_obj **item, const mp_obj **value);
+
+/**
+ * What Python's repr() gives: "[42, None, 'hello']".
+ *
+ * Sets are in the order of insertion. What Python writes otherwise is
+ * "<function program+0x1234>", "<pointer 0x1234>", "<Connection>" and
+ * "<opaque module.name>".
+ *
+ * @param[out] out  UTF-8, terminated; free with mp_free().
+ *
+ * @return MP_OK
+ * @return MP_EOVERFLOW  it would be longer than 256 MiB.
+ * @return MP_ENOMEM
+ * @return what obj stands for, if it is an error object.
+ */
+MP_API mp_error mp_obj_repr(const mp_obj *obj, char **out);
+
+/**
+ * What Python's print(obj) writes, with the newline, to stdout.
+ *
+ * @return MP_OK
+ * @return MP_EINVAL     a str has lone surrogates, which are no text.
+ * @return MP_EIO        stdout can't be written to.
+ * @return MP_EOVERFLOW  it would be longer than 256 MiB.
+ * @return MP_ENOMEM
+ * @return what obj stands for, if it is an error object.
+ */
+MP_API mp_error mp_obj_print(const mp_obj *obj);
+
+/**
+ * Frees what the library handed out as plain memory; accepts NULL.
+ *
+ * @threads safe. @fork safe.
+ */
+MP_API void mp_free(void *memory);
+
+MP_END_DECLS
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* The memory through which a process is started. What it means: start.c. */
+#include "block.h"
+
+#include <string.h>
+
+enum { VERSION = 1, KEPT_SIZE = 4096 };
+
+static const char magic[8] = "MPSTART";
+
+static unsigned char *body_of(const mpi_block *block)
+{
+    return (unsigned char *)(block->page + 1);
+}
+
+/* Every bit of the input moves every bit of the result; not for secrets.
+ * Multiply and fold, as in FNV and wyhash, eight bytes at a time. */
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
+}
+
+static uint64_t checksum_of(const void *data, size_t size)
+{
+    const unsigned char *bytes = data;
+    uint64_t hash = mix(0, size);
+    uint64_t word;
+
+    while (size >= sizeof(word)) {
+        memcpy(&word, bytes, sizeof(word));
+        hash = mix(hash, word);
+        bytes += sizeof(word);
+        size -= sizeof(word);
+    }
+    word = 0;
+    memcpy(&word, bytes, size);
+    return mix(hash, word);
+}
+
+static size_t body_size(const mpi_start_page *page)
+{
+    return page->handle_count * sizeof(int64_t) + (size_t)page->pickle_size;
+}
+
+static void fill(mpi_block *block, const mpi_transport *transport,
+                 const mpi_buffer *pickle)
+{
+    mpi_start_page *page = block->page;
+    unsigned char *body = body_of(block);
+
+    memcpy(page->magic, magic, sizeof(magic));
+    page->version = VERSION;
+    page->handle_count = (uint32_t)transport->count;
+    page->pickle_size = pickle->size;
+    for (size_t i = 0; i < transport->count; i++) {
+        int64_t handle = transport->handles[i];
+        memcpy(body, &handle, sizeof(handle));
+        body += sizeof(handle);
+    }
+    if (pickle->size > 0)
+        memcpy(body, pickle->data, pickle->size);
+    page->checksum = checksum_of(page + 1, body_size(page));
+}
+
+mp_error mpi_block_create(mpi_block *block, const mpi_transport *transport,
+                          const mpi_buffer *pickle)
+{
+    size_t size = sizeof(mpi_start_page) + pickle->size +
+                  transport->count * sizeof(int64_t);
+    mpi_block made = {.memory = MPOS_NONE, .mapped_size = size};
+    void *address;
+    mp_error err;
+
+    err = mpos_memory_create(size, &made.memory);
+    if (err == MP_OK)
+        err = mpos_memory_map(made.memory, size, &address);
+    if (err != MP_OK)
+        goto fail;
+    made.page = address;
+    err = mpos_random(made.page->token, sizeof(made.page->token));
+    if (err != MP_OK)
+        goto fail;
+    fill(&made, transport, pickle);
+    *block = made;
+    return MP_OK;
+
+fail:
+    mpi_block_close(&made);
+    return err;
+}
+
+static mp_error map_whole(mpi_block *block)
+{
+    size_t size;
+    void *address;
+    mp_error err = mpos_memory_size(block->memory, &size);
+
+    if (err == MP_OK && size < sizeof(mpi_start_page))
+        err = mpi_fail(MP_EUNPICKLE, "the start block is cut short");
+    if (err == MP_OK)
+        err = mpos_memory_map(block->memory, size, &address);
+    if (err != MP_OK)
+        return err;
+    block->page = address;
+    block->mapped_size = size;
+    return MP_OK;
+}
+
+static mp_error check(const mpi_block *block, const unsigned char *token)
+{
+    const mpi_start_page *page = block->page;
+    size_t room = block->mapped_size - sizeof(*page);
+
+    if (memcmp(page->magic, magic, sizeof(magic)) != 0)
+        return mpi_fail(MP_EUNPICKLE, "this is no start block");
+    if (page->version != VERSION)
+        return mpi_fail(MP_EVERSION,
+                        "the start block has version %u, this build reads %d",
+                        (unsigned)page->version, VERSION);
+    if (memcmp(page->token, token, sizeof(page->token)) != 0)
+        return mpi_fail(MP_EUNPICKLE, "the start block is for another process");
+    if (page->pickle_size > room ||
+        page->handle_count > (room - page->pickle_size) / sizeof(int64_t))
+        return mpi_fail(MP_EUNPICKLE, "the start block is cut short");
+    if (checksum_of(page + 1, body_size(page)) != page->checksum)
+        return mpi_fail(MP_EUNPICKLE, "the start block is damaged");
+    return MP_OK;
+}
+
+mp_error mpi_block_open(mpi_block *block, mpos_handle memory,
+                        const unsigned char *token)
+{
+    mpi_block opened = {.memory = memory};
+    mp_error err = map_whole(&opened);
+
+    if (err == MP_OK)
+        err = check(&opened, token);
+    if (err != MP_OK) {
+        mpi_block_close(&opened);
+        return err;
+    }
+    *block = opened;
+    return MP_OK;
+}
+
+mp_error mpi_block_handles(const mpi_block *block, mpi_transport *transport)
+{
+    const unsigned char *body = body_of(block);
+
+    for (uint32_t i = 0; i < block->page->handle_count; i++) {
+        int64_t handle;
+        size_t index;
+        mp_error err;
+
+        memcpy(&handle, body + i * sizeof(handle), sizeof(handle));
+        err = mpi_transport_add(transport, (mpos_handle)handle, &index);
+        if (err != MP_OK)
+            return err;
+    }
+    return MP_OK;
+}
+
+const void *mpi_block_pickle(const mpi_block *block, size_t *size)
+{
+    *size = (size_t)block->page->pickle_size;
+    return body_of(block) + block->page->handle_count * sizeof(int64_t);
+}
+
+mp_error mpi_block_keep_page(mpi_block *block)
+{
+    void *address = block->page;
+    mp_error err = MP_OK;
+
+    if (block->mapped_size > KEPT_SIZE) {
+        err = mpos_memory_map(block->memory, KEPT_SIZE, &address);
+        if (err != MP_OK)
+            return err;
+        mpos_memory_unmap(block->page, block->mapped_size);
+        block->page = address;
+        block->mapped_size = KEPT_SIZE;
+    }
+    mpos_close(block->memory);
+    block->memory = MPOS_NONE;
+    return MP_OK;
+}
+
+void mpi_block_close(mpi_block *block)
+{
+    if (block->page != NULL)
+        mpos_memory_unmap(block->page, block->mapped_size);
+    if (block->memory != 0)
+        mpos_close(block->memory);
+    *block = (mpi_block){.memory = MPOS_NONE};
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Seconds of the public API to absolute nanoseconds of the seam, once. */
+#include "internal.h"
+
+#include "os.h"
+
+int64_t mpi_deadline(double timeout)
+{
+    const double second = 1e9;
+    int64_t now;
+
+    if (timeout <= 0)
+        return 0;
+    /* Not (timeout < limit), which is true for NaN too. */
+    if (!(timeout < (double)INT64_MAX / second / 2))
+        return MPOS_FOREVER;
+    now = mpos_now();
+    if ((int64_t)(timeout * second) > INT64_MAX - 1 - now)
+        return MPOS_FOREVER;
+    return now + (int64_t)(timeout * second);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a process ends: by itself in good order, or at once with a sentence.
+ * Python's order: finalizers of priority >= 0, daemons, children, the rest.
+ */
+#include "state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool is_registered;
+static bool is_in_order; /* has begun */
+
+static void terminate_daemons(void)
+{
+    mpos_mutex_lock(&mpi_state.mutex);
+    for (mp_process *child = mpi_state.children; child != NULL;
+         child = child->next)
+        if (child->is_daemon)
+            mp_process_terminate(child);
+    mpos_mutex_unlock(&mpi_state.mutex);
+}
+
+static mp_process *first_child(void)
+{
+    mp_process *child;
+
+    mpos_mutex_lock(&mpi_state.mutex);
+    child = mpi_state.children;
+    mpos_mutex_unlock(&mpi_state.mutex);
+    return child;
+}
+
+static void join_children(void)
+{
+    mp_process *child;
+
+    while ((child = first_child()) != NULL) {
+        /* A child that can't be waited for must not be waited for twice. */
+        if (mpi_process_wait(child, MPOS_FOREVER) != MP_OK)
+            mpi_children_remove(child);
+    }
+}
+
+void mpi_exit_in_order(void)
+{
+    /* After a foreign fork() the children are another process's. */
+    if (is_in_order || mpi_state.current == NULL || mpi_state.pid != mpos_pid())
+        return;
+    is_in_order = true;
+    mpi_finalizers_run(0);
+    terminate_daemons();
+    join_children();
+    mpi_forkserver_stop();
+    mpi_finalizers_run(INT32_MIN);
+}
+
+void mpi_exit_register(void)
+{
+    bool must_register;
+
+    mpos_mutex_lock(&mpi_state.mutex);
+    must_register = !is_registered;
+    is_registered = true;
+    mpos_mutex_unlock(&mpi_state.mutex);
+    if (must_register)
+        atexit(mpi_exit_in_order);
+}
+
+void mpi_exit_after_fork(void)
+{
+    is_in_order = false;
+}
+
+void mp_exit(int code)
+{
+    if (mpi_state.role != MPI_ROLE_MAIN && mpi_state.pid == mpos_pid())
+        mpi_child_finish(code);
+    exit(code);
+}
+
+void mpi_complain(const char *kind)
+{
+    fflush(stdout);
+    fprintf(stderr, "Process %s:\n%s%s\n",
+            mp_process_name(mp_current_process()), kind, mp_error_message());
+    fflush(stderr);
+}
+
+void mp_check_failed(mp_error error, const char *expression, const char *file,
+                     int line)
+{
+    fflush(stdout);
+    fprintf(stderr, "Process %s:\n%s:%d: %s\n%s: %s\n",
+            mp_process_name(mp_current_process()), file, line, expression,
+            mp_error_name(error),
+            *mp_error_message() != 0 ? mp_error_message() : mp_strerror(error));
+    fflush(stderr);
+    mp_exit(1);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* Objects that stay recognisable for a while after they were closed. */
+#include "lifetime.h"
+
+#include "os.h"
+
+#include <stdlib.h>
+
+/* How many ended objects are kept; the memory of older ones is reused. */
+enum { KEPT_COUNT = 256 };
+
+static struct {
+    mpos_mutex mutex;
+    mpi_lifetime *oldest;
+    mpi_lifetime *newest;
+    size_t count;
+} ended = {.mutex = MPOS_MUTEX_INIT};
+
+static const char *kind_name(uint32_t kind)
+{
+    switch (kind) {
+    case MPI_PROCESS:
+        return "process";
+    case MPI_CONNECTION:
+        return "connection";
+    default:
+        return "finalizer";
+    }
+}
+
+void *mpi_lifetime_new(mpi_kind kind, size_t size)
+{
+    mpi_lifetime *object = mpi_calloc(1, size);
+
+    if (object != NULL)
+        object->kind = (uint32_t)kind;
+    return object;
+}
+
+mp_error mpi_lifetime_check(const void *object, mpi_kind kind)
+{
+    const mpi_lifetime *lifetime = object;
+    const char *name = kind_name((uint32_t)kind);
+
+    if (lifetime == NULL)
+        return mpi_fail(MP_EINVAL, "the %s is NULL", name);
+    if (lifetime->kind != (uint32_t)kind)
+        return mpi_fail(MP_EINVAL, "%p is no %s", object, name);
+    if (lifetime->has_ended)
+        return mpi_fail(MP_ECLOSED, "the %s is closed", name);
+    return MP_OK;
+}
+
+void mpi_lifetime_end(void *object)
+{
+    mpi_lifetime *lifetime = object;
+    mpi_lifetime *dropped = NULL;
+
+    lifetime->has_ended = true;
+    lifetime->next = NULL;
+    mpos_mutex_lock(&ended.mutex);
+    if (ended.newest != NULL)
+        ended.newest->next = lifetime;
+    else
+        ended.oldest = lifetime;
+    ended.newest = lifetime;
+    if (++ended.count > KEPT_COUNT) {
+        dropped = ended.oldest;
+        ended.oldest = dropped->next;
+        ended.count--;
+    }
+    mpos_mutex_unlock(&ended.mutex);
+    free(dropped);
+}
+
+void mpi_lifetime_after_fork(void)
+{
+    mpos_mutex_reset(&ended.mutex);
+}

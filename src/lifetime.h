@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory of the objects users hold pointers to (processes, connections,
+ * finalizers). A closed object is kept for a while instead of being freed, so
+ * that using it afterwards is an error with a sentence and not a crash.
+ */
+#ifndef MULTIPROC_LIFETIME_H
+#define MULTIPROC_LIFETIME_H
+
+#include "internal.h"
+
+typedef enum mpi_kind {
+    MPI_PROCESS = 0x636f7270,
+    MPI_CONNECTION = 0x6e6e6f63,
+    MPI_FINALIZER = 0x6c6e6966,
+} mpi_kind;
+
+/* The first member of each such object. */
+typedef struct mpi_lifetime {
+    uint32_t kind;
+    bool has_ended;
+    struct mpi_lifetime *next; /* among those that have ended */
+} mpi_lifetime;
+
+/* Zeroed. NULL if memory is short. */
+void *mpi_lifetime_new(mpi_kind kind, size_t size);
+/* MP_OK; MP_EINVAL for NULL or another kind; MP_ECLOSED once it has ended. */
+mp_error mpi_lifetime_check(const void *object, mpi_kind kind);
+/* The object is closed. What it owned is the caller's to free before. */
+void mpi_lifetime_end(void *object);
+/* In a forked child. */
+void mpi_lifetime_after_fork(void);
+
+#endif

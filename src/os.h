@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seam: everything multiproc asks of an operating system.
+ *
+ * src/posix and src/win32 implement this page and nothing else; policy calls
+ * nothing of the system's but this page and the C library.
+ *
+ * Callers promise: pointers are valid, strings are UTF-8 and not NULL unless
+ * said, sizes fit, a handle is open and of the kind asked for.
+ *
+ * Ports promise: an interrupted call is resumed (EINTR never leaks out);
+ * on failure outputs are untouched, nothing is leaked, and the thread's
+ * sentence (mp_error_message) names the system's own cause; every handle is
+ * non-inheritable from birth and above the standard three. Ports translate.
+ * They take no decision: what one port decides, the other would decide again.
+ *
+ * Deadlines are mpos_now() nanoseconds; MPOS_FOREVER waits without limit, a
+ * deadline in the past only looks. MP_TIMED_OUT is an outcome, not a failure.
+ */
+#ifndef MULTIPROC_OS_H
+#define MULTIPROC_OS_H
+
+#include <multiproc/error.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * From the port: mpos_mutex with MPOS_MUTEX_INIT (usable without a call),
+ * MPI_THREAD_LOCAL, and the atomics of os_atomic.h.
+ */
+#include "os_types.h"
+
+/* A descriptor or a HANDLE. */
+typedef intptr_t mpos_handle;
+#define MPOS_NONE ((mpos_handle)-1)
+#define MPOS_FOREVER INT64_MAX
+
+/* -- Facts ---------------------------------------------------------------- */
+
+typedef struct mpos_facts {
+    const char *system;      /* "linux", "macos", "freebsd", "windows" ... */
+    const char *null_device; /* what fopen() takes to read nothing */
+    bool has_fork;           /* mpos_fork and handles over a channel exist */
+    uint32_t exit_code_mask; /* what the system keeps of an exit code */
+} mpos_facts;
+
+extern const mpos_facts mpos_system;
+
+/* -- Time and chance ------------------------------------------------------ */
+
+/* Monotonic, counts while the machine is awake; never the wall clock. */
+int64_t mpos_now(void);
+void mpos_sleep_until(int64_t deadline);
+/* Cryptographically strong. */
+mp_error mpos_random(void *data, size_t size);
+
+/* -- Who and where we are ------------------------------------------------- */
+
+int64_t mpos_pid(void);
+int64_t mpos_parent_pid(void);
+uint64_t mpos_thread_id(void);
+/* Together with the pid it names one process for ever. MP_ENOTFOUND: gone. */
+mp_error mpos_start_time(int64_t pid, uint64_t *ticks);
+/* Processors this process may run on, at least 1. */
+unsigned mpos_cpu_count(void);
+/* Removes NAME from the environment. MP_ENOTFOUND if unset; else its value,
+ * cut to fit and terminated. */
+mp_error mpos_take_variable(const char *name, char *value, size_t size);
+/* malloc'ed. */
+mp_error mpos_working_directory(char **path);
+mp_error mpos_change_directory(const char *path);
+
+/* -- Modules: the program and the shared libraries it has loaded ---------- */
+
+enum { MPOS_BUILD_ID_SIZE = 20 };
+
+typedef struct mpos_module {
+    char *path;     /* malloc'ed, absolute; what mpos_module_load takes */
+    uintptr_t base; /* addresses base <= a < base + size belong to it */
+    size_t size;
+    bool is_program; /* the executable itself, not a library */
+    /* The linker's build id or the module's UUID, else a hash of its code;
+     * zero-padded. Equal for every process that runs the same file. */
+    unsigned char build_id[MPOS_BUILD_ID_SIZE];
+} mpos_module;
+
+/* MP_ENOTFOUND: no module has code (an executable segment) at address. */
+mp_error mpos_module_of(const void *address, mpos_module *module);
+/* path NULL: the program. MP_ENOTFOUND: no such module is loaded. */
+mp_error mpos_module_find(const char *path, mpos_module *module);
+/* Loads a shared library and keeps it for the life of the process. */
+mp_error mpos_module_load(const char *path);
+/* The path of this program, malloc'ed, also after it was renamed if the
+ * system can tell. */
+mp_error mpos_program_path(char **path);
+
+/* -- Handles -------------------------------------------------------------- */
+
+typedef struct mpos_bytes {
+    const void *data;
+    size_t size;
+} mpos_bytes;
+
+/* One way. */
+mp_error mpos_pipe(mpos_handle *reader, mpos_handle *writer);
+/* Both ways; where has_fork, handles can travel over it too. */
+mp_error mpos_channel(mpos_handle *left, mpos_handle *right);
+/* Blocks for at least one byte, then takes what is there. *got 0: the other
+ * end is closed. Usable on any pipe or channel end. */
+mp_error mpos_read(mpos_handle handle, void *data, size_t size, size_t *got);
+/* Blocks for at least one byte; *written may fall short of the sum of parts.
+ * MP_EPIPE: nobody reads. Never raises a signal. At most 4 parts. */
+mp_error mpos_write(mpos_handle handle, const mpos_bytes *parts, size_t count,
+                    size_t *written);
+mp_error mpos_duplicate(mpos_handle handle, mpos_handle *copy);
+/* Accepts MPOS_NONE. */
+void mpos_close(mpos_handle handle);
+
+typedef enum mpos_wait_kind {
+    MPOS_WAIT_READ,    /* a pipe or channel: bytes or end of file */
+    MPOS_WAIT_PROCESS, /* mpos_process.sentinel */
+} mpos_wait_kind;
+
+typedef struct mpos_wait_item {
+    mpos_handle handle;
+    mpos_wait_kind kind;
+    bool is_ready; /* out */
+} mpos_wait_item;
+
+/* Returns when at least one item is ready, having marked all that are; there
+ * is no limit on count. MP_TIMED_OUT: none in time. */
+mp_error mpos_wait(mpos_wait_item *items, size_t count, int64_t deadline);
+
+/* One message with handles over a channel (only where has_fork). The receiver
+ * owns what arrives; *got 0: the other end is closed. At most 250 handles. */
+mp_error mpos_send_handles(mpos_handle channel, const void *data, size_t size,
+                           const mpos_handle *handles, size_t count);
+mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
+                           size_t *got, mpos_handle *handles, size_t capacity,
+                           size_t *count);
+
+/* -- Memory --------------------------------------------------------------- */
+
+/* Zeroed shared memory without a name, reserved: touching it can't fail later
+ * for want of room. MP_ENOSPC or MP_ENOMEM if there is none. */
+mp_error mpos_memory_create(size_t size, mpos_handle *handle);
+/* At least what mpos_memory_create was given (rounded up to pages). */
+mp_error mpos_memory_size(mpos_handle handle, size_t *size);
+/* Read and write, shared; size at most that of the memory. */
+mp_error mpos_memory_map(mpos_handle handle, size_t size, void **address);
+void mpos_memory_unmap(void *address, size_t size);
+
+/* -- Processes ------------------------------------------------------------ */
+
+typedef struct mpos_process {
+    int64_t pid;
+    mpos_handle sentinel; /* ready in mpos_wait once the process has ended */
+    uint64_t start_time;  /* 0: not known */
+    bool is_child;        /* ours to reap; else only to watch and signal */
+} mpos_process;
+
+typedef struct mpos_spawn_options {
+    /* NULL: the running program itself, found by handle where the system can,
+     * with this process's own command line. Else a path, with that path as
+     * its only argument. */
+    const char *program;
+    /* What main() got, for the first case; a system that keeps the command
+     * line itself (in full Unicode) uses that instead. */
+    char *const *argv;
+    /* "NAME=value", added to the environment. */
+    const char *variable;
+    /* Exactly these are inherited, beside the standard three; the same
+     * numbers on the other side. Duplicates are allowed. */
+    const mpos_handle *handles;
+    size_t handle_count;
+    /* The system ends the child when this process ends, however it ends.
+     * Where it can't, the child does it itself: see mpos_die_with_parent. */
+    bool dies_with_parent;
+} mpos_spawn_options;
+
+/* MP_ENOTFOUND, MP_EACCES: no such program, or not executable.
+ * MP_EPROCLIM, MP_EMFILE, MP_ENOMEM: no room for one more. */
+mp_error mpos_spawn(mpos_process *out, const mpos_spawn_options *options);
+/* Only where has_fork. Returns twice, as fork does; in the child *out is
+ * untouched and *is_child is true. */
+mp_error mpos_fork(mpos_process *out, bool *is_child);
+/* A process that is not our child. start_time 0: whoever has the pid now;
+ * else MP_ENOTFOUND unless it is that very process. */
+mp_error mpos_attach(mpos_process *out, int64_t pid, uint64_t start_time);
+/* Waits for the end of a child and collects its exit code as Python counts
+ * it: 0..255 (Windows: 32 bits), -N for signal N. A process is reaped once.
+ * MP_ENOTFOUND: it has ended, but somebody else collected the code. For one
+ * that is no child: MP_ENOTFOUND once it has ended. */
+mp_error mpos_reap(mpos_process *process, int64_t deadline, int *code);
+
+typedef enum mpos_signal {
+    MPOS_TERMINATE, /* SIGTERM; exit code -15 on every system */
+    MPOS_KILL,      /* SIGKILL */
+    MPOS_INTERRUPT, /* SIGINT; Ctrl-C where the system has only that */
+    MPOS_SUSPEND,
+    MPOS_RESUME,
+} mpos_signal;
+
+/* Never hits another process that got the same pid. MP_OK if it has ended. */
+mp_error mpos_send_signal(mpos_process *process, mpos_signal signal);
+/* Forgets the process; accepts one that is all zero or already forgotten. */
+void mpos_process_close(mpos_process *process);
+
+/* For a child, early in its life: the system will end it with its parent.
+ * MP_ENOTSUP: it can't here; the caller watches the parent in a thread.
+ * MP_ENOTFOUND: the parent has gone already. */
+mp_error mpos_die_with_parent(int64_t parent_pid);
+/* SIGINT (Ctrl-C) is ignored, or has its default action again. */
+void mpos_ignore_interrupts(bool is_ignored);
+/* Ends this process at once: no atexit, no flushing. */
+MP_NORETURN void mpos_exit(int code);
+
+/* -- Threads of this process ---------------------------------------------- */
+
+void mpos_mutex_lock(mpos_mutex *mutex);
+void mpos_mutex_unlock(mpos_mutex *mutex);
+/* In a forked child: forget an owner that does not exist here. */
+void mpos_mutex_reset(mpos_mutex *mutex);
+/* Detached, with a small stack and all signals blocked. */
+mp_error mpos_thread_start(void (*run)(void *), void *argument);
+
+/* -- Load and unload ------------------------------------------------------ */
+
+/*
+ * The port calls this, defined by policy, when the library is loaded: before
+ * main(), though perhaps after other constructors.
+ */
+void mpi_library_loaded(void);
+/* Never called; naming it pulls the port's constructor into a static link. */
+void mpos_load_hook(void);
+
+/*
+ * A test build can make the n-th fallible call fail: os_fault.h replaces each
+ * function that returns mp_error by a macro of the same name.
+ */
+#ifdef MULTIPROC_FAULTS
+#include "os_fault.h"
+#endif
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors that are close-on-exec from birth: Linux, the BSDs. */
+#include "os_internal.h"
+
+const int mpos_send_flags = MSG_NOSIGNAL;
+
+int mpos_socketpair(int ends[2])
+{
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+}
+
+ssize_t mpos_recvmsg(int channel, struct msghdr *message)
+{
+    return recvmsg(channel, message, MSG_CMSG_CLOEXEC);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* From errno to mp_error, with the system's own words in the sentence. */
+#include "os_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+static mp_error error_of(int error)
+{
+    switch (error) {
+    case ENOMEM:
+        return MP_ENOMEM;
+    case EMFILE:
+    case ENFILE:
+    case ETOOMANYREFS: /* too many descriptors in flight */
+        return MP_EMFILE;
+    case EAGAIN: /* fork, pthread_create */
+        return MP_EPROCLIM;
+    case ENOENT:
+    case ENOTDIR:
+    case ESRCH:
+    case ECHILD:
+        return MP_ENOTFOUND;
+    case EACCES:
+    case EPERM:
+    case ENOEXEC:
+    case EISDIR:
+    case ETXTBSY:
+        return MP_EACCES;
+    case EPIPE:
+    case ECONNRESET:
+        return MP_EPIPE;
+    case ENOSPC:
+    case EFBIG:
+    case EDQUOT:
+        return MP_ENOSPC;
+    case ENOSYS:
+    case EOPNOTSUPP:
+        return MP_ENOTSUP;
+    case EINVAL:
+    case ENAMETOOLONG:
+    case ELOOP:
+    case E2BIG:
+        return MP_EINVAL;
+    default:
+        return MP_EIO;
+    }
+}
+
+mp_error mpos_fail_errno(const char *call, int error)
+{
+    return mpi_fail(error_of(error), "%s: %s", call, strerror(error));
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the POSIX port share with each other.
+ *
+ * Each block names the file that implements it; where there are several, the
+ * build takes the one whose mechanism the system has.
+ */
+#ifndef MULTIPROC_POSIX_OS_INTERNAL_H
+#define MULTIPROC_POSIX_OS_INTERNAL_H
+
+/* The port is what a test makes fail; inside it nothing is replaced. */
+#undef MULTIPROC_FAULTS
+#include "os.h"
+
+#include "internal.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
+
+/* -- Failing (os_error.c) -------------------------------------------------- */
+
+/* Sets the sentence "call: what the system says" and returns our code. */
+mp_error mpos_fail_errno(const char *call, int error);
+
+/* -- Locks and signals (os_thread.c) ---------------------------------------- */
+
+/*
+ * Guards what the port itself keeps (watched processes, build ids) and, where
+ * a descriptor can't be born close-on-exec, the time until it is. mpos_fork
+ * holds it, so that a child finds it free. Held for moments only, and never
+ * while calling the dynamic linker, which may be calling our constructor.
+ */
+extern mpos_mutex mpos_port_mutex;
+
+void mpos_signals_block(sigset_t *before);
+void mpos_signals_restore(const sigset_t *before);
+
+/* -- Descriptors (os_handle.c) ---------------------------------------------- */
+
+/* Moves a descriptor above the standard three; closes it on failure. */
+mp_error mpos_raise_descriptor(int *descriptor);
+/* A reader whose other end is closed: what poll() finds ready at once. */
+mp_error mpos_ended_descriptor(int *descriptor);
+
+/* -- Close-on-exec (os_cloexec_atomic.c, os_cloexec_locked.c) --------------- */
+
+/* As the system calls of these names, with close-on-exec set on what they
+ * make and no SIGPIPE from it. errno tells the cause. */
+int mpos_socketpair(int ends[2]);
+ssize_t mpos_recvmsg(int channel, struct msghdr *message);
+/* What sendmsg() needs to raise no signal. */
+extern const int mpos_send_flags;
+
+/* -- The end of a process (os_sentinel_pidfd.c, _kqueue.c, _pipe.c) --------- */
+
+/* One process that is about to begin. */
+typedef struct mpos_birth {
+    int sentinel;  /* the parent's, -1 until there is one */
+    int inherited; /* what the child must keep open while it lives, or -1 */
+} mpos_birth;
+
+#define MPOS_BIRTH_INIT \
+    {                   \
+        -1, -1          \
+    }
+
+mp_error mpos_birth_begin(mpos_birth *birth);
+/* In the parent, before anybody can have reaped pid: sentinel is valid. On
+ * failure the birth is cancelled; the process is the caller's to end. */
+mp_error mpos_birth_finish(mpos_birth *birth, pid_t pid);
+/* There is no process after all. */
+void mpos_birth_cancel(mpos_birth *birth);
+/* In a forked child, with mpos_port_mutex held. */
+void mpos_birth_in_child(mpos_birth *birth);
+/* In a program that mpos_spawn has started, when the library is loaded. */
+void mpos_birth_loaded(void);
+
+/* A child that nobody will hear of: kills and collects it (os_process.c). */
+void mpos_end_unborn(pid_t pid);
+
+/* A process that is no child. MP_ENOTFOUND: there is none. */
+mp_error mpos_sentinel_attach(int *sentinel, pid_t pid);
+/* poll() may say too much or too little of a sentinel that is a mere hint: it
+ * is looked at again at least every so many nanoseconds. */
+extern const int64_t mpos_sentinel_slice;
+bool mpos_sentinel_has_ended(int sentinel, bool is_polled);
+/* As waitpid(WNOHANG). */
+pid_t mpos_sentinel_collect(const mpos_process *process, int *status);
+/* As kill(), but only if it still is the same process. */
+int mpos_sentinel_kill(const mpos_process *process, int number);
+void mpos_sentinel_close(int sentinel);
+
+/* Its value is the number of what mpos_birth_loaded() finds. */
+#define MPOS_DEATH_VARIABLE "MULTIPROC_DEATH"
+
+/* -- Starting a program (os_spawn_vfork.c, os_spawn_apple.c) ---------------- */
+
+typedef struct mpos_program {
+    const char *path; /* what is executed ... */
+    int descriptor;   /* ... unless this is a descriptor of it */
+    char *const *arguments;
+    char *const *environment;
+    const mpos_handle *handles;
+    size_t handle_count;
+    int inherited;         /* one more to be kept, or -1 */
+    bool dies_with_parent; /* if the system can */
+} mpos_program;
+
+/* 0 or errno; the process exists if it returns 0. */
+int mpos_execute(pid_t *pid, const mpos_program *program);
+
+/* -- This system (os_system_linux.c, _freebsd.c, _apple.c) ------------------ */
+
+extern const clockid_t mpos_clock;
+
+/* Where the running program's file is now, as far as the system knows. */
+mp_error mpos_system_program(char *path, size_t size);
+/* A descriptor of that file, -1 if there can't be one. */
+int mpos_system_open_program(const char *path);
+/* As execve(), of a descriptor. */
+int mpos_system_execute(int descriptor, char *const *arguments,
+                        char *const *environment);
+/* In a vforked child: makes every descriptor from 3 on close-on-exec. */
+void mpos_system_close_on_exec(void);
+/* In a vforked child, before mpos_die_with_parent() finishes the job: 0, or
+ * errno if it must not go on. */
+int mpos_system_die_with_parent(pid_t parent, bool parent_is_main_thread);
+bool mpos_system_is_main_thread(void);
+
+/* -- The program's file (os_module.c) --------------------------------------- */
+
+/* When the library is loaded: the earlier, the surer the file is found. */
+void mpos_program_loaded(void);
+/* What to execute to run this program again: the path, of PATH_MAX bytes, or
+ * if that leads elsewhere by now the descriptor; it is -1 otherwise. */
+mp_error mpos_program_find(char *path, int *descriptor);
+
+/* -- Fork (os_fork.c) -------------------------------------------------------- */
+
+/* This process was forked by mpos_fork in the main thread of its parent. */
+bool mpos_fork_was_in_main_thread(void);
+
+/* -- Object formats (os_module_elf.c, os_module_macho.c) --------------------- */
+
+/* One loaded module, as the dynamic linker knows it; valid during the visit. */
+typedef struct mpos_image {
+    const char *name;
+    uintptr_t base;
+    size_t size;
+    bool is_program;
+    bool has_code_at;        /* the address asked for is code of this one */
+    const unsigned char *id; /* NULL: none, then hash the code */
+    size_t id_size;
+    const unsigned char *code;
+    size_t code_size;
+} mpos_image;
+
+/* Calls visit for each module until it returns true. address may be NULL. */
+void mpos_images_visit(const void *address,
+                       bool (*visit)(const mpos_image *image, void *context),
+                       void *context);
+
+#endif

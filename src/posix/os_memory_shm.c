@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared memory by shm_open(3), whose name is gone before anyone sees it. */
+#include "os_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ATTEMPTS = 16 };
+
+static mp_error create_empty(int *memory)
+{
+    for (int i = 0; i < ATTEMPTS; i++) {
+        char name[32]; /* macOS takes 31 characters */
+        uint64_t chance;
+        mp_error error = mpos_random(&chance, sizeof(chance));
+
+        if (error != MP_OK)
+            return error;
+        snprintf(name, sizeof(name), "/mp-%016llx", (unsigned long long)chance);
+        /* POSIX: shm_open() sets close-on-exec by itself. */
+        *memory = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+        if (*memory >= 0) {
+            shm_unlink(name);
+            return mpos_raise_descriptor(memory);
+        }
+        if (errno != EEXIST && errno != EINTR)
+            break;
+    }
+    return mpos_fail_errno("shm_open", errno);
+}
+
+#ifdef __APPLE__
+/* There is no posix_fallocate(), and ftruncate() sets the object's size for
+ * good; its pages are the kernel's to find, as all memory is there. */
+static int reserve(int memory, size_t size)
+{
+    return ftruncate(memory, (off_t)size) == 0 ? 0 : errno;
+}
+#else
+/* With signals blocked: each signal would make it begin anew. */
+static int reserve(int memory, size_t size)
+{
+    sigset_t before;
+    int cause;
+
+    if (ftruncate(memory, (off_t)size) != 0)
+        return errno;
+    mpos_signals_block(&before);
+    do {
+        cause = posix_fallocate(memory, 0, (off_t)size);
+    } while (cause == EINTR);
+    mpos_signals_restore(&before);
+    /* Where it is only for files (FreeBSD 12), swap backs the memory. */
+    return cause == EINVAL || cause == ENODEV ? 0 : cause;
+}
+#endif
+
+mp_error mpos_memory_create(size_t size, mpos_handle *handle)
+{
+    int memory;
+    int cause;
+    mp_error error = create_empty(&memory);
+
+    if (error != MP_OK)
+        return error;
+    cause = size > (size_t)INT64_MAX ? ENOSPC : reserve(memory, size);
+    if (cause != 0) {
+        close(memory);
+        return mpos_fail_errno("posix_fallocate", cause);
+    }
+    *handle = memory;
+    return MP_OK;
+}

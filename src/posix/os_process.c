@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* What can be done with a process that exists, and with our own end. */
+#include "os_internal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MILLISECOND = 1000000 };
+
+void mpos_end_unborn(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+static mp_error check_start_time(int64_t pid, uint64_t expected,
+                                 uint64_t *found)
+{
+    mp_error error = mpos_start_time(pid, found);
+
+    if (error == MP_ENOTSUP && expected == 0) {
+        *found = 0;
+        return MP_OK;
+    }
+    if (error == MP_OK && expected != 0 && *found != expected)
+        return mpi_fail(MP_ENOTFOUND,
+                        "process %lld has ended; another has its number",
+                        (long long)pid);
+    return error;
+}
+
+mp_error mpos_attach(mpos_process *out, int64_t pid, uint64_t start_time)
+{
+    uint64_t found = 0;
+    int sentinel = -1;
+    mp_error error;
+
+    if (pid <= 0 || pid > INT_MAX)
+        return mpi_fail(MP_ENOTFOUND, "%lld is no process", (long long)pid);
+    error = mpos_sentinel_attach(&sentinel, (pid_t)pid);
+    if (error != MP_OK)
+        return error;
+    /* Only now: from here on the sentinel means the process we look at. */
+    error = check_start_time(pid, start_time, &found);
+    if (error != MP_OK) {
+        mpos_sentinel_close(sentinel);
+        return error;
+    }
+    out->pid = pid;
+    out->sentinel = sentinel;
+    out->start_time = found;
+    out->is_child = false;
+    return MP_OK;
+}
+
+static mp_error fail_gone(const mpos_process *process)
+{
+    return mpi_fail(MP_ENOTFOUND, "process %lld has ended, its exit code %s",
+                    (long long)process->pid,
+                    process->is_child ? "was collected by somebody else"
+                                      : "is for its parent only");
+}
+
+/* MP_PENDING: ended, but the system does not hand it over yet. */
+static mp_error collect(mpos_process *process, int *code)
+{
+    int status = 0;
+    pid_t pid = mpos_sentinel_collect(process, &status);
+
+    if (pid == 0 || (pid < 0 && errno == EINTR))
+        return MP_PENDING;
+    if (pid < 0 && errno == ECHILD)
+        return fail_gone(process);
+    if (pid < 0)
+        return mpos_fail_errno("waitpid", errno);
+    *code = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+    return MP_OK;
+}
+
+mp_error mpos_reap(mpos_process *process, int64_t deadline, int *code)
+{
+    mpos_wait_item item = {process->sentinel, MPOS_WAIT_PROCESS, false};
+    mp_error error = mpos_wait(&item, 1, deadline);
+
+    if (error != MP_OK)
+        return error;
+    if (!process->is_child)
+        return fail_gone(process);
+    for (;;) {
+        int64_t now;
+
+        error = collect(process, code);
+        if (error != MP_PENDING)
+            return error;
+        /* A debugger that traces it is told first, and may take its time. */
+        now = mpos_now();
+        if (now >= deadline)
+            return MP_TIMED_OUT;
+        mpos_sleep_until(now + MILLISECOND);
+    }
+}
+
+mp_error mpos_send_signal(mpos_process *process, mpos_signal signal)
+{
+    static const int numbers[] = {
+        [MPOS_TERMINATE] = SIGTERM, [MPOS_KILL] = SIGKILL,
+        [MPOS_INTERRUPT] = SIGINT,  [MPOS_SUSPEND] = SIGSTOP,
+        [MPOS_RESUME] = SIGCONT,
+    };
+
+    if (mpos_sentinel_kill(process, numbers[signal]) == 0 || errno == ESRCH)
+        return MP_OK;
+    return mpos_fail_errno("kill", errno);
+}
+
+void mpos_process_close(mpos_process *process)
+{
+    if (process->pid == 0)
+        return;
+    mpos_sentinel_close((int)process->sentinel);
+    memset(process, 0, sizeof(*process));
+    process->sentinel = MPOS_NONE;
+}
+
+void mpos_ignore_interrupts(bool is_ignored)
+{
+    struct sigaction action = {.sa_flags = 0};
+
+    action.sa_handler = is_ignored ? SIG_IGN : SIG_DFL;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+}
+
+void mpos_exit(int code)
+{
+    _exit(code);
+}

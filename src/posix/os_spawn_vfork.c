@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Executing a program by vfork(): Linux, FreeBSD. Its cost does not depend on
+ * how much memory this process has, and its child reports what went wrong by
+ * writing to that same memory.
+ *
+ * The child borrows our memory until exec: it makes system calls and nothing
+ * else, with all signals blocked until no handler of ours is left.
+ *
+ * Valgrind and ThreadSanitizer make a fork of it: then the report does not
+ * arrive, and a program that can't be executed looks like one that ended with
+ * exit code 127.
+ */
+#include "os_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+enum { EXEC_FAILED = 127 };
+
+#ifndef NSIG
+#define NSIG 65
+#endif
+
+typedef struct child_plan {
+    const mpos_program *program;
+    sigset_t mask;
+    pid_t parent;
+    bool parent_is_main_thread;
+    volatile int cause; /* out: errno of what failed in the child */
+} child_plan;
+
+/*
+ * A signal that is handled has its default action after exec anyway; this is
+ * for the moment between unblocking and exec. What is ignored stays so, but
+ * for the two that decide whether the child can be interrupted and can wait
+ * for children of its own.
+ */
+static void reset_signals(void)
+{
+    struct sigaction fresh = {.sa_flags = 0};
+
+    fresh.sa_handler = SIG_DFL;
+    sigemptyset(&fresh.sa_mask);
+    for (int number = 1; number < NSIG; number++) {
+        struct sigaction present;
+        bool is_kept;
+
+        if (sigaction(number, NULL, &present) != 0)
+            continue;
+        is_kept = (present.sa_flags & SA_SIGINFO) == 0 &&
+                  (present.sa_handler == SIG_DFL ||
+                   (present.sa_handler == SIG_IGN && number != SIGINT &&
+                    number != SIGCHLD));
+        if (!is_kept)
+            sigaction(number, &fresh, NULL);
+    }
+}
+
+static int keep(int descriptor)
+{
+    return fcntl(descriptor, F_SETFD, 0) == 0 ? 0 : errno;
+}
+
+static int keep_handles(const mpos_program *program)
+{
+    int cause = 0;
+
+    mpos_system_close_on_exec();
+    for (size_t i = 0; cause == 0 && i < program->handle_count; i++)
+        cause = keep((int)program->handles[i]);
+    if (cause == 0 && program->inherited >= 0)
+        cause = keep(program->inherited);
+    return cause;
+}
+
+/* In the child; returns only if it failed. */
+static int become(const child_plan *plan)
+{
+    const mpos_program *program = plan->program;
+    int cause = keep_handles(program);
+
+    if (cause == 0 && program->dies_with_parent)
+        cause = mpos_system_die_with_parent(plan->parent,
+                                            plan->parent_is_main_thread);
+    if (cause != 0)
+        return cause;
+    reset_signals();
+    mpos_signals_restore(&plan->mask);
+    if (program->descriptor >= 0)
+        mpos_system_execute(program->descriptor, program->arguments,
+                            program->environment);
+    else
+        execve(program->path, program->arguments, program->environment);
+    return errno;
+}
+
+/* Nothing but this in the function that returns twice. */
+__attribute__((__noinline__)) static pid_t vfork_and_become(child_plan *plan)
+{
+    pid_t pid = vfork();
+
+    if (pid == 0) {
+        plan->cause = become(plan);
+        _exit(EXEC_FAILED);
+    }
+    return pid;
+}
+
+int mpos_execute(pid_t *pid, const mpos_program *program)
+{
+    child_plan plan = {
+        .program = program,
+        .parent = getpid(),
+        .parent_is_main_thread = mpos_system_is_main_thread(),
+        .cause = 0,
+    };
+    pid_t child;
+    int cause;
+
+    mpos_signals_block(&plan.mask);
+    child = vfork_and_become(&plan);
+    cause = child < 0 ? errno : plan.cause;
+    mpos_signals_restore(&plan.mask);
+    if (child > 0 && cause != 0)
+        mpos_end_unborn(child);
+    if (cause == 0)
+        *pid = child;
+    return cause;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* What the seam's types are made of on POSIX. */
+#ifndef MULTIPROC_OS_TYPES_H
+#define MULTIPROC_OS_TYPES_H
+
+#include "os_atomic.h"
+
+#include <pthread.h>
+
+#define MPI_THREAD_LOCAL _Thread_local
+
+typedef struct mpos_mutex {
+    pthread_mutex_t native;
+} mpos_mutex;
+
+#define MPOS_MUTEX_INIT                                                        \
+    {                                                                          \
+        PTHREAD_MUTEX_INITIALIZER                                              \
+    }
+
+#endif

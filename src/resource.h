@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How multiproc's own things (connections, later locks, queues ...) travel
+ * inside a pickle: as GLOBAL "multiproc <name>", their state, REDUCE. The
+ * handles they need do not fit in bytes; they go beside it, in a transport.
+ *
+ * resource.c knows the kinds; obj.c and pickle_*.c know only this page.
+ */
+#ifndef MULTIPROC_RESOURCE_H
+#define MULTIPROC_RESOURCE_H
+
+#include "os.h"
+
+#include <multiproc/object.h>
+
+/* The handles that go along with one pickle. */
+typedef struct mpi_transport {
+    mpos_handle *handles;
+    size_t count;
+    size_t capacity;
+} mpi_transport;
+
+/* The handle's place in the table; the same handle is kept once. The sender
+ * keeps owning it. */
+mp_error mpi_transport_add(mpi_transport *transport, mpos_handle handle,
+                           size_t *index);
+/* The receiver's handle at a place, which the caller owns from now on. Taken
+ * twice or out of range: MP_EUNPICKLE. */
+mp_error mpi_transport_take(mpi_transport *transport, int64_t index,
+                            mpos_handle *handle);
+void mpi_transport_free(mpi_transport *transport);
+
+typedef struct mpi_resource_type {
+    const char *name; /* on the wire and in repr: "Connection" */
+    void (*ref)(void *self);
+    void (*unref)(void *self);
+    /* A picklable tuple that rebuild() understands. Fails if self is closed
+     * or can't travel. */
+    mp_error (*reduce)(void *self, mpi_transport *transport, mp_obj **state);
+    /* A new self, with one reference, from what reduce() gave. */
+    mp_error (*rebuild)(const mp_obj *state, mpi_transport *transport,
+                        void **self);
+} mpi_resource_type;
+
+/* NULL: there is no such kind. */
+const mpi_resource_type *mpi_resource_find(const char *name, size_t size);
+
+/* An object of MP_TYPE_HANDLE that holds one more reference to self. */
+mp_obj *mpi_obj_resource(const mpi_resource_type *type, void *self);
+/* The self of such an object, borrowed; NULL if obj is anything else. */
+void *mpi_obj_resource_self(const mp_obj *obj, const mpi_resource_type *type);
+
+/*
+ * How a function travels: "multiproc", "function", the state being
+ * (module path, build id as bytes, offset). function.c does both.
+ */
+mp_error mpi_function_reduce(const void *function, mp_obj **state);
+mp_error mpi_function_rebuild(const mp_obj *state, const void **function);
+/* The same for a static object; code is a function of the same module. */
+mp_error mpi_static_reduce(const void *object, const void *code,
+                           mp_obj **state);
+mp_error mpi_static_rebuild(const mp_obj *state, const void **object);
+/* In a forked child. */
+void mpi_function_after_fork(void);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* This process, its parent, and the list of its children. */
+#include "state.h"
+
+#include "connection.h"
+
+#include <stdlib.h>
+
+enum { FEW_CHILDREN = 16 };
+
+mpi_process_state mpi_state = {
+    .mutex = MPOS_MUTEX_INIT,
+    .children_limit = FEW_CHILDREN,
+    .method = MP_START_SPAWN,
+    .status = MPOS_NONE,
+};
+
+/* Before anything else can fail: mp_current_process() is never NULL. */
+static mp_process *main_process(void)
+{
+    mp_process *process = mpi_process_new("MainProcess", "");
+
+    if (process == NULL)
+        return NULL;
+    process->run = MPI_RUN_STARTED;
+    process->os.pid = mpos_pid();
+    return process;
+}
+
+mp_error mpi_state_init(void)
+{
+    mp_error err = MP_OK;
+
+    mpos_mutex_lock(&mpi_state.mutex);
+    if (mpi_state.current == NULL) {
+        mpi_state.current = main_process();
+        mpi_state.pid = mpos_pid();
+        if (mpi_state.current == NULL)
+            err = mpi_no_memory();
+    }
+    mpos_mutex_unlock(&mpi_state.mutex);
+    return err;
+}
+
+uint32_t mpi_fork_count(void)
+{
+    return mpi_state.fork_count;
+}
+
+mp_error mpi_own_start_time(uint64_t *ticks)
+{
+    mp_error err = MP_OK;
+
+    mpos_mutex_lock(&mpi_state.mutex);
+    if (mpi_state.start_time == 0)
+        err = mpos_start_time(mpos_pid(), &mpi_state.start_time);
+    *ticks = mpi_state.start_time;
+    mpos_mutex_unlock(&mpi_state.mutex);
+    return err;
+}
+
+mp_process *mp_current_process(void)
+{
+    static mp_process fallback = {
+        .lifetime = {.kind = MPI_PROCESS},
+        .mutex = MPOS_MUTEX_INIT,
+        .run = MPI_RUN_STARTED,
+    };
+
+    /* Only when memory ran out before the first process was made. */
+    if (mpi_state_init() != MP_OK)
+        return &fallback;
+    return mpi_state.current;
+}
+
+mp_process *mp_parent_process(void)
+{
+    return mpi_state.parent;
+}
+
+/* -- Children -------------------------------------------------------------- */
+
+void mpi_children_add(mp_process *process)
+{
+    mp_process **link;
+
+    mpos_mutex_lock(&mpi_state.mutex);
+    link = &mpi_state.children;
+    while (*link != NULL)
+        link = &(*link)->next;
+    process->next = NULL;
+    *link = process;
+    mpi_state.children_count++;
+    mpos_mutex_unlock(&mpi_state.mutex);
+}
+
+void mpi_children_remove(mp_process *process)
+{
+    mp_process **link;
+
+    mpos_mutex_lock(&mpi_state.mutex);
+    link = &mpi_state.children;
+    while (*link != NULL && *link != process)
+        link = &(*link)->next;
+    if (*link != NULL) {
+        *link = process->next;
+        mpi_state.children_count--;
+    }
+    mpos_mutex_unlock(&mpi_state.mutex);
+}
+
+/* The ended ones leave the list; for the others visit() may be called. */
+static size_t sweep(mp_process **out, size_t capacity)
+{
+    size_t count = 0;
+    mp_process **link;
+
+    mpos_mutex_lock(&mpi_state.mutex);
+    link = &mpi_state.children;
+    while (*link != NULL) {
+        mp_process *process = *link;
+
+        if (mpi_process_poll(process)) {
+            *link = process->next;
+            mpi_state.children_count--;
+            continue;
+        }
+        if (count < capacity)
+            out[count] = process;
+        count++;
+        link = &process->next;
+    }
+    mpos_mutex_unlock(&mpi_state.mutex);
+    return count;
+}
+
+mp_error mp_active_children(mp_process **out, size_t capacity, size_t *count)
+{
+    if (count == NULL || (out == NULL && capacity > 0))
+        return mpi_fail(MP_EINVAL, "there is nowhere to put the children");
+    *count = sweep(out, capacity);
+    return MP_OK;
+}
+
+/*
+ * Python looks at every child at every start. Looking when the number has
+ * doubled leaves as few zombies and costs nothing by comparison.
+ */
+void mpi_children_clean(void)
+{
+    size_t left;
+
+    if (mpi_state.children_count < mpi_state.children_limit)
+        return;
+    left = sweep(NULL, 0);
+    mpi_state.children_limit =
+        left < FEW_CHILDREN / 2 ? FEW_CHILDREN : left * 2;
+}
+
+/* -- Fork ------------------------------------------------------------------- */
+
+/* The parent's handles on its children; the objects stay, for whoever still
+ * points at them, and answer MP_ENOTCHILD. */
+static void forget_child(mp_process *process)
+{
+    mpos_process_close(&process->os);
+    mpos_close(process->status);
+    process->status = MPOS_NONE;
+    mpi_block_close(&process->block);
+    process->run = MPI_RUN_FINISHED;
+    process->code_error = MP_ENOTCHILD;
+}
+
+void mpi_state_after_fork(const mpi_transport *kept)
+{
+    mp_process *next;
+
+    mpos_mutex_reset(&mpi_state.mutex);
+    for (mp_process *child = mpi_state.children; child != NULL; child = next) {
+        next = child->next;
+        mpos_mutex_reset(&child->mutex);
+        forget_child(child);
+    }
+    mpi_state.children = NULL;
+    mpi_state.children_count = 0;
+    mpi_state.children_limit = FEW_CHILDREN;
+    mpi_state.last_child = 0;
+    mpi_state.start_time = 0;
+    mpi_state.fork_count++;
+    mpi_state.pid = mpos_pid();
+    mpos_close(mpi_state.status);
+    mpi_state.status = MPOS_NONE;
+    mpi_lifetime_after_fork();
+    mpi_connections_after_fork(kept);
+    mpi_function_after_fork();
+    mpi_finalizers_after_fork();
+    mpi_forkserver_after_fork();
+    mpi_exit_after_fork();
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What the seam's types are made of on Windows; policy never sees windows.h. */
+#ifndef MULTIPROC_OS_TYPES_H
+#define MULTIPROC_OS_TYPES_H
+
+#include "os_atomic.h"
+
+#ifdef _MSC_VER
+#define MPI_THREAD_LOCAL __declspec(thread)
+#else
+#define MPI_THREAD_LOCAL _Thread_local
+#endif
+
+/* An SRWLOCK, which is one pointer, all zero when free. */
+typedef struct mpos_mutex {
+    void *native;
+} mpos_mutex;
+
+#define MPOS_MUTEX_INIT                                                        \
+    {                                                                          \
+        0                                                                      \
+    }
+
+#endif

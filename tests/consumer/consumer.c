@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* What a user's first C program does: a child that is told what to say. */
+#include <multiproc.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static int greet(mp_args *args)
+{
+    return strcmp(mp_arg_str(args, 0), "bob") == 0 ? 7 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    mp_process *process;
+    int code = -1;
+
+    mp_main_guard(argc, argv);
+    mp_check(mp_process_create(&process, greet, MP_ARGS("bob"), NULL));
+    mp_check(mp_process_start(process));
+    mp_check(mp_process_join(process, MP_FOREVER));
+    mp_check(mp_process_exitcode(process, &code));
+    mp_check(mp_process_close(process));
+    printf("exit code %d\n", code);
+    return code == 7 ? 0 : 1;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What a test asks the system about its own process: is anything left? */
+#ifndef SUPPORT_CHECK_H
+#define SUPPORT_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Open descriptors or HANDLEs. Compare two counts, never one with a number:
+ * run what you measure once before the first count, since the C library and
+ * the system open some of their own on first use. */
+size_t support_open_handles(void);
+/* A child of this process runs, or (POSIX) waits to be reaped. */
+bool support_has_children(void);
+/* Names in the system's shared-memory folder that begin with prefix; 0 where
+ * there is no such folder. */
+size_t support_shared_names(const char *prefix);
+
+#endif

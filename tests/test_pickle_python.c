@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pickle between us and the Pythons of this machine: what they write is read,
+ * printed and written again as they would, and they read it back as equal.
+ *
+ * MULTIPROC_PYTHONS names the programs (separated by spaces); else python3.
+ */
+#include "support/testing.h"
+
+#include "internal.h"
+#include "os.h"
+
+#include <multiproc/object.h>
+#include <multiproc/pickle.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char script_name[] = "interop_pickle.py";
+
+/* Beside this source, which may be elsewhere by now. */
+static bool find_script(char *path, size_t size)
+{
+    size_t folder = strlen(__FILE__);
+    FILE *file;
+
+    while (folder != 0 && strchr("/\\", __FILE__[folder - 1]) == NULL)
+        folder--;
+    snprintf(path, size, "%.*s%s", (int)folder, __FILE__, script_name);
+    file = fopen(path, "rb");
+    if (file == NULL)
+        return false;
+    fclose(file);
+    return true;
+}
+
+static bool python_runs(const char *python)
+{
+    char command[1024];
+
+    snprintf(command, sizeof(command),
+             "%s -c \"import sys; sys.exit(sys.version_info < (3, 6))\" "
+             "> %s 2>&1",
+             python, mpos_system.null_device);
+    return system(command) == 0;
+}
+
+/* malloc'ed; the record's size in *size, or NULL at the end of the file. */
+static char *read_record(FILE *file, size_t *size)
+{
+    unsigned char head[4];
+    char *data;
+
+    if (fread(head, 1, sizeof(head), file) != sizeof(head))
+        return NULL;
+    *size = head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 |
+            (size_t)head[3] << 24;
+    data = malloc(*size + 1);
+    cr_assert_not_null(data);
+    cr_assert_eq(fread(data, 1, *size, file), *size);
+    data[*size] = '\0';
+    return data;
+}
+
+static void write_record(FILE *file, const void *data, size_t size)
+{
+    unsigned char head[4];
+
+    for (unsigned i = 0; i < sizeof(head); i++)
+        head[i] = (unsigned char)(size >> 8 * i);
+    cr_assert_eq(fwrite(head, 1, sizeof(head), file), sizeof(head));
+    cr_assert_eq(fwrite(data, 1, size, file), size);
+}
+
+/* Reads a pickle, compares its repr, writes it again. */
+static void convert(FILE *out, const char *pickle, size_t size,
+                    const char *expected)
+{
+    mp_obj *obj = NULL;
+    char *text = NULL;
+    void *data = NULL;
+    mp_error err = mp_pickle_loads(pickle, size, &obj);
+
+    cr_assert_eq(err, MP_OK, "%s", mp_error_message());
+    cr_assert_eq(mp_obj_repr(obj, &text), MP_OK);
+    if (expected[0] != '\0')
+        cr_assert_str_eq(text, expected);
+    cr_assert_eq(mp_pickle_dumps(obj, &data, &size), MP_OK);
+    write_record(out, data, size);
+    mp_free(data);
+    mp_free(text);
+    mp_obj_unref(obj);
+}
+
+static size_t convert_all(const char *from, const char *to)
+{
+    FILE *in = fopen(from, "rb");
+    FILE *out = fopen(to, "wb");
+    size_t count = 0;
+    size_t size;
+    char *pickle;
+
+    cr_assert(in != NULL && out != NULL);
+    while ((pickle = read_record(in, &size)) != NULL) {
+        size_t text_size;
+        char *expected = read_record(in, &text_size);
+
+        cr_assert_not_null(expected);
+        convert(out, pickle, size, expected);
+        free(expected);
+        free(pickle);
+        count++;
+    }
+    fclose(in);
+    cr_assert_eq(fclose(out), 0);
+    return count;
+}
+
+static void exchange_with(const char *python, const char *script)
+{
+    char written[64];
+    char back[64];
+    char command[2048];
+
+    snprintf(written, sizeof(written), "test_pickle_python.%" PRId64 ".out",
+             mpos_pid());
+    snprintf(back, sizeof(back), "test_pickle_python.%" PRId64 ".back",
+             mpos_pid());
+    snprintf(command, sizeof(command), "%s \"%s\" write %s", python, script,
+             written);
+    cr_assert_eq(system(command), 0);
+    cr_assert_gt(convert_all(written, back), 1000);
+    snprintf(command, sizeof(command), "%s \"%s\" check %s %s", python, script,
+             written, back);
+    cr_assert_eq(system(command), 0);
+    remove(written);
+    remove(back);
+}
+
+Test(pickle_python, values_make_the_round_trip_through_every_python_here,
+     .timeout = 300)
+{
+    const char *named = getenv("MULTIPROC_PYTHONS");
+    char *pythons = mpi_strdup(named != NULL ? named : "python3");
+    char script[1024];
+    unsigned count = 0;
+
+    if (!find_script(script, sizeof(script)))
+        cr_skip_test("%s is not there", script);
+    for (char *python = strtok(pythons, " "); python != NULL;
+         python = strtok(NULL, " ")) {
+        if (!python_runs(python))
+            continue;
+        exchange_with(python, script);
+        count++;
+    }
+    free(pythons);
+    if (count == 0)
+        cr_skip_test("no python3 to talk to (see MULTIPROC_PYTHONS)");
+}
