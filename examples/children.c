@@ -67,7 +67,8 @@ int main(int argc, char **argv)
     use_start_method_of_environment();
 
     one_by_one = in_turn(f, FEW);
-    say("in turn takes every nap: %s\n", true_or_false(one_by_one > FEW * NAP));
+    say("in turn takes every nap: %s\n",
+        true_or_false(one_by_one > NAP * (double)FEW));
     say("at once takes less: %s\n",
         true_or_false(at_once(f, FEW) < one_by_one));
     at_once(f, MANY);

@@ -45,7 +45,7 @@ static int func2(mp_args *args)
 
 int main(int argc, char **argv)
 {
-    mp_process *p, *p2;
+    static mp_process *p, *p2; /* nobody closes them */
 
     mp_main_guard(argc, argv);
     use_start_method_of_environment();

@@ -27,7 +27,7 @@ static int f(mp_args *args)
 
 int main(int argc, char **argv)
 {
-    mp_process *p;
+    static mp_process *p; /* nobody closes it */
 
     mp_main_guard(argc, argv);
     use_start_method_of_environment();

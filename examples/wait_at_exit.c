@@ -38,8 +38,8 @@ static int process_01(mp_args *args)
 
 int main(int argc, char **argv)
 {
+    static mp_process *p; /* nobody closes it */
     mp_connection *here, *there;
-    mp_process *p;
     mp_obj *turn;
 
     mp_main_guard(argc, argv);
@@ -52,5 +52,7 @@ int main(int argc, char **argv)
     mp_obj_unref(turn);
     say("over\n");
     mp_check(mp_connection_send(here, MP_NONE));
+    mp_check(mp_connection_close(here));
+    mp_check(mp_connection_close(there));
     return 0;
 }

@@ -31,7 +31,7 @@ static void draw(const wc_progress *progress, double seconds)
     char bar[WIDTH + 1];
 
     for (int i = 0; i < WIDTH; i++)
-        bar[i] = i < part * WIDTH ? '#' : '.';
+        bar[i] = i < (int)(part * (double)WIDTH) ? '#' : '.';
     bar[WIDTH] = 0;
     fprintf(stderr, "\r[%s] %zu/%zu files, %.1f MB/s, %.1f s left   ", bar,
             progress->files_done, progress->files, rate / 1e6,
