@@ -30,7 +30,7 @@ static int64_t in_seconds(int seconds)
     return mpos_now() + seconds * SECOND;
 }
 
-/* -- Talking over pipes --------------------------------------------------- */
+/* -- Talking over pipes ---------------------------------------------------- */
 
 static void tell(mpos_handle writer, const void *data, size_t size)
 {
@@ -74,7 +74,7 @@ static bool hear(mpos_handle reader, void *data, size_t size)
     return size == 0;
 }
 
-/* -- The parts children play ---------------------------------------------- */
+/* -- The parts children play ----------------------------------------------- */
 
 typedef struct module_report {
     unsigned char build_id[MPOS_BUILD_ID_SIZE];
@@ -239,7 +239,7 @@ SUPPORT_CONSTRUCTOR(play_role)
         play(role);
 }
 
-/* -- Starting them -------------------------------------------------------- */
+/* -- Starting them --------------------------------------------------------- */
 
 static mpos_process start(const char *role, const mpos_handle *handles,
                           size_t count)
@@ -300,7 +300,7 @@ static bool has_ended(int64_t pid, int64_t deadline)
     return err == MP_ENOTFOUND;
 }
 
-/* -- Exit codes and signals ----------------------------------------------- */
+/* -- Exit codes and signals ------------------------------------------------ */
 
 Test(os_win32, exit_codes_keep_all_32_bits)
 {
@@ -393,7 +393,7 @@ Test(os_win32, a_suspended_process_can_be_killed)
     cr_assert_eq(end_of(&child), -9);
 }
 
-/* -- What a child inherits ------------------------------------------------ */
+/* -- What a child inherits ------------------------------------------------- */
 
 static bool is_inheritable(HANDLE handle)
 {
@@ -485,7 +485,7 @@ Test(os_win32, a_variable_replaces_one_of_the_same_name)
                 environment_is_sorted() ? "" : "not ");
 }
 
-/* -- Unicode -------------------------------------------------------------- */
+/* -- Unicode --------------------------------------------------------------- */
 
 static void wide(const char *text, wchar_t *out)
 {
@@ -622,7 +622,7 @@ Test(os_win32, taking_a_variable_removes_the_c_librarys_copy)
     cr_assert_null(getenv("MULTIPROC_TEST_COPY"));
 }
 
-/* -- Programs that can't be started --------------------------------------- */
+/* -- Programs that can't be started ---------------------------------------- */
 
 Test(os_win32, what_is_no_program_is_told_apart_from_what_is_missing)
 {
@@ -652,7 +652,7 @@ Test(os_win32, what_is_no_program_is_told_apart_from_what_is_missing)
     DeleteFileW(path);
 }
 
-/* -- Dying with the parent ------------------------------------------------ */
+/* -- Dying with the parent ------------------------------------------------- */
 
 static void kill_parent_of_sleeper(const char *role, bool must_die)
 {
@@ -679,7 +679,7 @@ Test(os_win32, other_children_outlive_their_parent)
     kill_parent_of_sleeper("immortal", false);
 }
 
-/* -- Waiting for many ----------------------------------------------------- */
+/* -- Waiting for many ------------------------------------------------------ */
 
 static void write_later(void *writer)
 {
@@ -797,7 +797,7 @@ Test(os_win32, a_wait_for_pipes_and_processes_sees_the_process)
     }
 }
 
-/* -- Pipes ---------------------------------------------------------------- */
+/* -- Pipes ----------------------------------------------------------------- */
 
 Test(os_win32, what_either_end_wrote_stays_readable_after_it_closed)
 {
@@ -959,7 +959,7 @@ Test(os_win32, handles_and_fork_are_refused_with_a_sentence)
                  MP_ENOTSUP);
 }
 
-/* -- Modules -------------------------------------------------------------- */
+/* -- Modules --------------------------------------------------------------- */
 
 Test(os_win32, build_ids_agree_wherever_the_program_is_loaded)
 {
@@ -1036,7 +1036,7 @@ Test(os_win32, a_library_is_found_by_the_path_it_tells)
     free(again.path);
 }
 
-/* -- Memory and the rest -------------------------------------------------- */
+/* -- Memory and the rest --------------------------------------------------- */
 
 Test(os_win32, memory_is_zeroed_and_shared_with_a_child)
 {
@@ -1133,7 +1133,7 @@ Test(os_win32, there_is_at_least_one_processor)
                   GetActiveProcessorCount(ALL_PROCESSOR_GROUPS));
 }
 
-/* -- Leaks ---------------------------------------------------------------- */
+/* -- Leaks ----------------------------------------------------------------- */
 
 static void use_everything_once(void)
 {
@@ -1185,7 +1185,7 @@ Test(os_win32, failing_leaks_no_handle)
     cr_assert_leq(support_open_handles(), before);
 }
 
-/* -- Identity ------------------------------------------------------------- */
+/* -- Identity -------------------------------------------------------------- */
 
 Test(os_win32, a_process_is_its_pid_and_its_start_time)
 {

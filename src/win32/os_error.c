@@ -13,7 +13,7 @@ enum { TEXT_SIZE = 256 };
 #define ERROR_ELEVATION_REQUIRED 740L /* missing in older MinGW-w64 */
 #endif
 
-/* -- Failing -------------------------------------------------------------- */
+/* -- Failing --------------------------------------------------------------- */
 
 static mp_error translate(DWORD code)
 {
@@ -100,7 +100,7 @@ mp_error mpi_win32_fail(const char *what)
     return mpi_win32_fail_code(GetLastError(), what);
 }
 
-/* -- Text ----------------------------------------------------------------- */
+/* -- Text ------------------------------------------------------------------ */
 
 mp_error mpi_win32_wide(const char *text, wchar_t **wide)
 {

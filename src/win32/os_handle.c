@@ -26,7 +26,7 @@ enum {
     IDLE_EVENTS = 16,
 };
 
-/* -- Making pairs --------------------------------------------------------- */
+/* -- Making pairs ---------------------------------------------------------- */
 
 /* Nobody can take the name before us: FILE_FLAG_FIRST_PIPE_INSTANCE; nor
  * guess it and connect between our two calls. */
@@ -99,7 +99,7 @@ mp_error mpos_channel(mpos_handle *left, mpos_handle *right)
                        GENERIC_READ | GENERIC_WRITE);
 }
 
-/* -- Events --------------------------------------------------------------- */
+/* -- Events ---------------------------------------------------------------- */
 
 /*
  * An overlapped call needs an event that nobody else waits for. To create one
@@ -141,7 +141,7 @@ static void give_event(HANDLE event)
         CloseHandle(event);
 }
 
-/* -- Reading and writing -------------------------------------------------- */
+/* -- Reading and writing --------------------------------------------------- */
 
 /* The outcome of a ReadFile or WriteFile that answered is_done. */
 static DWORD finish(HANDLE file, BOOL is_done, OVERLAPPED *call, DWORD *count)
@@ -249,7 +249,7 @@ mp_error mpos_write(mpos_handle handle, const mpos_bytes *parts, size_t count,
     return write_one((HANDLE)handle, buffer, size, written);
 }
 
-/* -- The rest ------------------------------------------------------------- */
+/* -- The rest -------------------------------------------------------------- */
 
 mp_error mpos_duplicate(mpos_handle handle, mpos_handle *copy)
 {

@@ -29,9 +29,10 @@ const mpos_facts mpos_system = {
     .system = "windows",
     .null_device = "NUL",
     .has_fork = false,
+    .exit_code_mask = UINT32_MAX,
 };
 
-/* -- Processes ------------------------------------------------------------ */
+/* -- Processes ------------------------------------------------------------- */
 
 void (*mpi_win32_native(const char *name))(void)
 {
@@ -67,7 +68,9 @@ mp_error mpi_win32_open_process(int64_t pid, DWORD access, HANDLE *process)
 
     if (pid <= 0 || pid > UINT32_MAX)
         return no_such_process(pid);
-    found = OpenProcess(access | SYNCHRONIZE, FALSE, (DWORD)pid);
+    found =
+        OpenProcess(access | SYNCHRONIZE | PROCESS_QUERY_LIMITED_INFORMATION,
+                    FALSE, (DWORD)pid);
     if (found == NULL && GetLastError() == ERROR_INVALID_PARAMETER)
         return no_such_process(pid);
     if (found == NULL)
@@ -148,7 +151,7 @@ unsigned mpos_cpu_count(void)
     return count > 0 ? count : 1;
 }
 
-/* -- Environment ---------------------------------------------------------- */
+/* -- Environment ----------------------------------------------------------- */
 
 /* At most size - 1 bytes, never half a character. */
 static void copy_cut(char *value, size_t size, const char *text)
@@ -221,7 +224,7 @@ mp_error mpos_take_variable(const char *name, char *value, size_t size)
     return err;
 }
 
-/* -- Working directory ---------------------------------------------------- */
+/* -- Working directory ----------------------------------------------------- */
 
 mp_error mpos_working_directory(char **path)
 {
@@ -248,7 +251,8 @@ mp_error mpos_change_directory(const char *path)
     if (err != MP_OK)
         return err;
     if (!SetCurrentDirectoryW(wide))
-        err = mpi_win32_fail("can't change the working directory");
+        err = mpi_context(mpi_win32_fail("can't change to this directory"),
+                          "%s", path);
     free(wide);
     return err;
 }

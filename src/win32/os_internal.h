@@ -9,27 +9,27 @@
 
 #include <windows.h>
 
-/* -- Failing (os_error.c) ------------------------------------------------- */
+/* -- Failing (os_error.c) -------------------------------------------------- */
 
 /* Translates GetLastError(), with the sentence "what: text (error N)". */
 mp_error mpi_win32_fail(const char *what);
 mp_error mpi_win32_fail_code(DWORD code, const char *what);
 
-/* -- Text (os_error.c) ---------------------------------------------------- */
+/* -- Text (os_error.c) ----------------------------------------------------- */
 
 /* mpi_malloc'ed. MP_EINVAL: text is not UTF-8. */
 mp_error mpi_win32_wide(const char *text, wchar_t **wide);
 /* mpi_malloc'ed; a lone surrogate becomes U+FFFD. */
 mp_error mpi_win32_narrow(const wchar_t *wide, char **text);
 
-/* -- Time (os_time.c) ----------------------------------------------------- */
+/* -- Time (os_time.c) ------------------------------------------------------ */
 
 /* What is left, rounded up, for the wait functions: 0 if the deadline has
  * passed, INFINITE for MPOS_FOREVER. They may return a little early, and long
  * waits are cut, so ask again after WAIT_TIMEOUT. */
 DWORD mpi_win32_milliseconds(int64_t deadline);
 
-/* -- Processes (os_ids.c) ------------------------------------------------- */
+/* -- Processes (os_ids.c) -------------------------------------------------- */
 
 /* Creation time, 0 if it can't be told. */
 uint64_t mpi_win32_start_time(HANDLE process);

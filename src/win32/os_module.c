@@ -41,7 +41,7 @@ typedef struct code_hash {
     uint64_t lanes[HASH_LANES];
 } code_hash;
 
-/* -- Reading an image ----------------------------------------------------- */
+/* -- Reading an image ------------------------------------------------------ */
 
 static const IMAGE_DATA_DIRECTORY *directory(const pe_image *image,
                                              unsigned index)
@@ -91,7 +91,7 @@ static bool has_code_at(const pe_image *image, const void *address)
     return false;
 }
 
-/* -- Hashing -------------------------------------------------------------- */
+/* -- Hashing --------------------------------------------------------------- */
 
 /* FNV-1a by words in each lane, with a different start: enough to tell builds
  * apart by mistake, not to withstand somebody who wants them mistaken. */
@@ -203,7 +203,7 @@ static void hash_image(pe_image *image, unsigned char id[MPOS_BUILD_ID_SIZE])
     memcpy(id, hash.lanes, MPOS_BUILD_ID_SIZE);
 }
 
-/* -- Build ids ------------------------------------------------------------ */
+/* -- Build ids ------------------------------------------------------------- */
 
 static bool read_codeview(const pe_image *image,
                           unsigned char id[MPOS_BUILD_ID_SIZE])
@@ -230,7 +230,7 @@ static bool read_codeview(const pe_image *image,
     return false;
 }
 
-/* -- Modules -------------------------------------------------------------- */
+/* -- Modules --------------------------------------------------------------- */
 
 static mp_error module_path(HMODULE module, char **path)
 {

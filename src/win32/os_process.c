@@ -22,7 +22,7 @@
 
 enum { SIGNAL_INTERRUPT = 2, SIGNAL_KILL = 9, SIGNAL_TERMINATE = 15 };
 
-/* -- Other processes ------------------------------------------------------ */
+/* -- Other processes ------------------------------------------------------- */
 
 mp_error mpos_attach(mpos_process *out, int64_t pid, uint64_t start_time)
 {
@@ -100,7 +100,7 @@ mp_error mpos_reap(mpos_process *process, int64_t deadline, int *code)
     return MP_OK;
 }
 
-/* -- Signals -------------------------------------------------------------- */
+/* -- Signals --------------------------------------------------------------- */
 
 static bool is_ending(HANDLE process)
 {
@@ -212,7 +212,7 @@ void mpos_process_close(mpos_process *process)
     memset(process, 0, sizeof(*process));
 }
 
-/* -- This process --------------------------------------------------------- */
+/* -- This process ---------------------------------------------------------- */
 
 /*
  * mpos_spawn puts a child that shall die with us into a job before it runs, so

@@ -35,7 +35,7 @@ typedef struct spawn_plan {
     STARTUPINFOEXW startup;
 } spawn_plan;
 
-/* -- Program and command line --------------------------------------------- */
+/* -- Program and command line ---------------------------------------------- */
 
 static wchar_t *copy_text(const wchar_t *text)
 {
@@ -84,7 +84,7 @@ static mp_error plan_command(spawn_plan *plan, bool is_own)
     return MP_OK;
 }
 
-/* -- Environment ---------------------------------------------------------- */
+/* -- Environment ----------------------------------------------------------- */
 
 /* "=C:=C:\folder" is a variable called "=C:". */
 static size_t name_length(const wchar_t *entry)
@@ -166,7 +166,7 @@ static mp_error plan_environment(spawn_plan *plan, const char *variable)
     return err;
 }
 
-/* -- Handles -------------------------------------------------------------- */
+/* -- Handles --------------------------------------------------------------- */
 
 static void add_handle(spawn_plan *plan, HANDLE handle)
 {
@@ -242,7 +242,7 @@ static void restore_inheritable(spawn_plan *plan, size_t changed)
     }
 }
 
-/* -- The job -------------------------------------------------------------- */
+/* -- The job --------------------------------------------------------------- */
 
 /*
  * One job for the whole process. Its handle is never closed: the system does
@@ -285,7 +285,7 @@ static mp_error plan_job(spawn_plan *plan)
     return MP_OK;
 }
 
-/* -- Attributes ----------------------------------------------------------- */
+/* -- Attributes ------------------------------------------------------------ */
 
 static mp_error create_attributes(spawn_plan *plan)
 {
@@ -326,7 +326,7 @@ static mp_error plan_attributes(spawn_plan *plan)
     return MP_OK;
 }
 
-/* -- The plan as a whole -------------------------------------------------- */
+/* -- The plan as a whole --------------------------------------------------- */
 
 static mp_error make_plan(spawn_plan *plan, const mpos_spawn_options *options)
 {
@@ -409,6 +409,8 @@ mp_error mpos_spawn(mpos_process *out, const mpos_spawn_options *options)
 
     if (err == MP_OK)
         err = create_with_handles(&plan, &process);
+    if (err != MP_OK && options->program != NULL)
+        mpi_context(err, "%s", options->program);
     if (err == MP_OK && must_join_later(&plan))
         put_into_job(&plan, &process);
     free_plan(&plan);

@@ -16,9 +16,9 @@ typedef struct mpos_mutex {
     void *native;
 } mpos_mutex;
 
-#define MPOS_MUTEX_INIT                                                        \
-    {                                                                          \
-        0                                                                      \
+#define MPOS_MUTEX_INIT \
+    {                   \
+        0               \
     }
 
 #endif

@@ -31,7 +31,7 @@ typedef struct wait_set {
     bool is_ready_already; /* one of the reads completed at once */
 } wait_set;
 
-/* -- Looking -------------------------------------------------------------- */
+/* -- Looking --------------------------------------------------------------- */
 
 static bool is_end_of_pipe(DWORD code)
 {
@@ -79,7 +79,7 @@ static mp_error look(mpos_wait_item *items, size_t count)
     return has_any ? MP_OK : MP_TIMED_OUT;
 }
 
-/* -- Arming --------------------------------------------------------------- */
+/* -- Arming ---------------------------------------------------------------- */
 
 static void CALLBACK wake_up(void *wake, BOOLEAN has_timed_out)
 {
@@ -180,7 +180,7 @@ static void disarm(wait_set *set)
     }
 }
 
-/* -- Waiting -------------------------------------------------------------- */
+/* -- Waiting --------------------------------------------------------------- */
 
 static mp_error wait_once(wait_set *set, int64_t deadline)
 {
