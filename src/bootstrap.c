@@ -55,6 +55,8 @@ static void check_guard_was_passed(void)
 void mpi_library_loaded(void)
 {
     look_up();
+    /* If this fails it is tried again, by whoever needs it. */
+    (void)mpi_state_init();
     if (boot.is_child)
         atexit(check_guard_was_passed);
 }

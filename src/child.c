@@ -8,11 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* -- The end ----------------------------------------------------------------- */
+/* -- The end --------------------------------------------------------------- */
 
 void mpi_child_finish(int code)
 {
     mpi_start_page *page = mp_current_process()->block.page;
+    bool was_ending = mpi_exit_has_begun();
 
     mpi_exit_in_order();
     fflush(stdout);
@@ -22,7 +23,7 @@ void mpi_child_finish(int code)
                            (uint32_t)code & mpos_system.exit_code_mask);
         mpi_atomic32_store(&page->phase, MP_PHASE_FINISHED);
     }
-    if (mpi_state.role == MPI_ROLE_SPAWNED)
+    if (mpi_state.role == MPI_ROLE_SPAWNED && !was_ending)
         exit(code);
     mpos_exit(code);
 }
@@ -46,7 +47,7 @@ static mp_error die_with_parent(int64_t creator_pid)
     return err;
 }
 
-/* -- The beginning ------------------------------------------------------------ */
+/* -- The beginning --------------------------------------------------------- */
 
 /* Python's children read nothing either: what is typed is for the parent. */
 static void close_stdin(void)
@@ -70,6 +71,13 @@ MP_NORETURN static void run(mp_process *process)
     mpi_child_finish(code);
 }
 
+/* Its phase stays what it is: the target was never reached. */
+MP_NORETURN static void fail(void)
+{
+    mpi_complain("can't start: ");
+    mpos_exit(1);
+}
+
 /* False: the parent has given this child up. */
 static bool tell_arrival(mpi_start_page *page)
 {
@@ -82,7 +90,10 @@ static void become(const mpi_start *start, const mpi_block *block,
 {
     mp_process *process = start->process;
 
-    process->run = MPI_RUN_STARTED;
+    /* A forked one's was the fork server, whose target is still running. */
+    if (role == MPI_ROLE_SPAWNED)
+        mpi_process_free(mpi_state.current);
+    mpi_run_set(process, MPI_RUN_STARTED);
     process->os.pid = mpos_pid();
     process->block = *block;
     mpi_state.role = role;
@@ -129,10 +140,8 @@ void mpi_child_run(mpi_block *block, mpi_transport *handles, mpi_role role,
     if (err == MP_OK && start.process->is_daemon)
         err = die_with_parent(creator_pid != 0 ? creator_pid
                                                : start.parent->os.pid);
-    if (err != MP_OK) {
-        mpi_complain("can't start: ");
-        mpi_child_finish(1);
-    }
+    if (err != MP_OK)
+        fail();
     run(start.process);
 }
 
@@ -143,7 +152,7 @@ static mp_process *parent_of_fork(mp_process *was_current, int64_t pid,
     was_current->os.pid = pid;
     was_current->os.start_time = start_time;
     was_current->os.sentinel = MPOS_NONE;
-    was_current->run = MPI_RUN_STARTED;
+    mpi_run_set(was_current, MPI_RUN_STARTED);
     mpos_mutex_reset(&was_current->mutex);
     return was_current;
 }
@@ -159,12 +168,10 @@ void mpi_child_run_forked(mp_process *process, int64_t parent_pid,
         parent_of_fork(mpi_state.current, parent_pid, parent_start);
     mpi_state.current = process;
     mpi_state.role = MPI_ROLE_FORKED;
-    process->run = MPI_RUN_STARTED;
+    mpi_run_set(process, MPI_RUN_STARTED);
     process->os.pid = mpos_pid();
     tell_arrival(process->block.page);
-    if (process->is_daemon && die_with_parent(parent_pid) != MP_OK) {
-        mpi_complain("can't start: ");
-        mpi_child_finish(1);
-    }
+    if (process->is_daemon && die_with_parent(parent_pid) != MP_OK)
+        fail();
     run(process);
 }

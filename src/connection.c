@@ -47,29 +47,28 @@ struct mp_connection {
 };
 
 /* Those that are open, for a forked child to close. */
-static struct {
-    mpos_mutex mutex;
-    mp_connection *first;
-} open_ones = {.mutex = MPOS_MUTEX_INIT};
+static mp_connection *first_open;
+
+mpos_mutex mpi_connections_mutex = MPOS_MUTEX_INIT;
 
 static void list_add(mp_connection *connection)
 {
-    mpos_mutex_lock(&open_ones.mutex);
-    connection->next = open_ones.first;
-    connection->link = &open_ones.first;
+    mpos_mutex_lock(&mpi_connections_mutex);
+    connection->next = first_open;
+    connection->link = &first_open;
     if (connection->next != NULL)
         connection->next->link = &connection->next;
-    open_ones.first = connection;
-    mpos_mutex_unlock(&open_ones.mutex);
+    first_open = connection;
+    mpos_mutex_unlock(&mpi_connections_mutex);
 }
 
 static void list_remove(mp_connection *connection)
 {
-    mpos_mutex_lock(&open_ones.mutex);
+    mpos_mutex_lock(&mpi_connections_mutex);
     *connection->link = connection->next;
     if (connection->next != NULL)
         connection->next->link = connection->link;
-    mpos_mutex_unlock(&open_ones.mutex);
+    mpos_mutex_unlock(&mpi_connections_mutex);
 }
 
 static mp_connection *connection_new(mpos_handle handle, bool is_readable,
@@ -538,7 +537,7 @@ mp_error mp_connection_recv_bytes_into(mp_connection *connection, void *data,
     return err;
 }
 
-/* -- Fork ------------------------------------------------------------------- */
+/* -- Fork ------------------------------------------------------------------ */
 
 static bool is_kept(const mp_connection *connection, const mpi_transport *kept)
 {
@@ -552,8 +551,7 @@ void mpi_connections_after_fork(const mpi_transport *kept)
 {
     mp_connection *next;
 
-    mpos_mutex_reset(&open_ones.mutex);
-    for (mp_connection *it = open_ones.first; it != NULL; it = next) {
+    for (mp_connection *it = first_open; it != NULL; it = next) {
         next = it->next;
         if (is_kept(it, kept))
             continue;

@@ -16,5 +16,6 @@ extern const mpi_resource_type mpi_connection_type;
  * children does.
  */
 void mpi_connections_after_fork(const mpi_transport *kept);
+extern mpos_mutex mpi_connections_mutex;
 
 #endif

@@ -67,6 +67,11 @@ void mpi_exit_register(void)
         atexit(mpi_exit_in_order);
 }
 
+bool mpi_exit_has_begun(void)
+{
+    return is_in_order;
+}
+
 void mpi_exit_after_fork(void)
 {
     is_in_order = false;
@@ -76,7 +81,12 @@ void mp_exit(int code)
 {
     if (mpi_state.role != MPI_ROLE_MAIN && mpi_state.pid == mpos_pid())
         mpi_child_finish(code);
-    exit(code);
+    if (!is_in_order)
+        exit(code);
+    /* From a finalizer, that is, from within exit(). */
+    fflush(stdout);
+    fflush(stderr);
+    mpos_exit(code);
 }
 
 void mpi_complain(const char *kind)

@@ -13,10 +13,9 @@ struct mp_finalizer {
     mp_finalizer *next; /* the last created first */
 };
 
-static struct {
-    mpos_mutex mutex;
-    mp_finalizer *newest;
-} list = {.mutex = MPOS_MUTEX_INIT};
+mpos_mutex mpi_finalizers_mutex = MPOS_MUTEX_INIT;
+
+static mp_finalizer *newest;
 
 mp_error mp_finalizer_create(mp_finalizer **out,
                              void (*function)(void *argument), void *argument,
@@ -32,10 +31,10 @@ mp_error mp_finalizer_create(mp_finalizer **out,
     finalizer->function = function;
     finalizer->argument = argument;
     finalizer->priority = priority;
-    mpos_mutex_lock(&list.mutex);
-    finalizer->next = list.newest;
-    list.newest = finalizer;
-    mpos_mutex_unlock(&list.mutex);
+    mpos_mutex_lock(&mpi_finalizers_mutex);
+    finalizer->next = newest;
+    newest = finalizer;
+    mpos_mutex_unlock(&mpi_finalizers_mutex);
     mpi_exit_register();
     if (out != NULL)
         *out = finalizer;
@@ -47,15 +46,15 @@ static bool take(mp_finalizer *finalizer)
 {
     mp_finalizer **link;
 
-    mpos_mutex_lock(&list.mutex);
-    link = &list.newest;
+    mpos_mutex_lock(&mpi_finalizers_mutex);
+    link = &newest;
     while (*link != NULL && *link != finalizer)
         link = &(*link)->next;
     if (*link == NULL)
         finalizer = NULL;
     else
         *link = finalizer->next;
-    mpos_mutex_unlock(&list.mutex);
+    mpos_mutex_unlock(&mpi_finalizers_mutex);
     return finalizer != NULL;
 }
 
@@ -87,11 +86,11 @@ static bool is_listed(const mp_finalizer *finalizer)
 {
     const mp_finalizer *it;
 
-    mpos_mutex_lock(&list.mutex);
-    it = list.newest;
+    mpos_mutex_lock(&mpi_finalizers_mutex);
+    it = newest;
     while (it != NULL && it != finalizer)
         it = it->next;
-    mpos_mutex_unlock(&list.mutex);
+    mpos_mutex_unlock(&mpi_finalizers_mutex);
     return it != NULL;
 }
 
@@ -105,12 +104,12 @@ static mp_finalizer *next_to_run(int minimum)
 {
     mp_finalizer *best = NULL;
 
-    mpos_mutex_lock(&list.mutex);
-    for (mp_finalizer *it = list.newest; it != NULL; it = it->next)
+    mpos_mutex_lock(&mpi_finalizers_mutex);
+    for (mp_finalizer *it = newest; it != NULL; it = it->next)
         if (it->priority >= minimum &&
             (best == NULL || it->priority > best->priority))
             best = it;
-    mpos_mutex_unlock(&list.mutex);
+    mpos_mutex_unlock(&mpi_finalizers_mutex);
     return best;
 }
 
@@ -125,10 +124,9 @@ void mpi_finalizers_run(int minimum)
 
 void mpi_finalizers_after_fork(void)
 {
-    mpos_mutex_reset(&list.mutex);
-    while (list.newest != NULL) {
-        mp_finalizer *finalizer = list.newest;
-        list.newest = finalizer->next;
+    while (newest != NULL) {
+        mp_finalizer *finalizer = newest;
+        newest = finalizer->next;
         mpi_lifetime_end(finalizer);
     }
 }

@@ -43,7 +43,7 @@ typedef struct start_reply {
     char sentence[200];
 } start_reply;
 
-/* -- The server's side ------------------------------------------------------- */
+/* -- The server's side ----------------------------------------------------- */
 
 typedef struct server_child {
     mpos_process os;
@@ -250,15 +250,17 @@ static int serve(mp_args *args)
     return 0;
 }
 
-/* -- The parent's side --------------------------------------------------------- */
+/* -- The parent's side ----------------------------------------------------- */
+
+/* One request at a time. */
+mpos_mutex mpi_forkserver_mutex = MPOS_MUTEX_INIT;
 
 static struct {
-    mpos_mutex mutex; /* one request at a time */
     mp_process *process;
     mpos_handle control;
     mp_function preload;
     mp_obj *preload_args;
-} client = {.mutex = MPOS_MUTEX_INIT, .control = MPOS_NONE};
+} client = {.control = MPOS_NONE};
 
 static void forget_server(void)
 {
@@ -268,9 +270,8 @@ static void forget_server(void)
     client.process = NULL;
 }
 
-static mp_process *describe_server(mp_connection *end)
+static mp_obj *server_arguments(mp_connection *end)
 {
-    mp_process *process = mpi_process_new("forkserver", "");
     mp_obj *items[3] = {
         mp_obj_connection(end),
         client.preload == NULL ? mp_obj_none()
@@ -278,46 +279,77 @@ static mp_process *describe_server(mp_connection *end)
         client.preload_args == NULL ? mp_obj_tuple(NULL, 0)
                                     : mp_obj_ref(client.preload_args),
     };
+    return mp_obj_tuple(items, 3);
+}
 
-    if (process == NULL) {
-        for (int i = 0; i < 3; i++)
-            mp_obj_unref(items[i]);
+static mp_process *describe_server(mp_connection *end)
+{
+    mp_process *process = mpi_process_new("forkserver", "");
+
+    if (process == NULL)
         return NULL;
-    }
     process->target = serve;
     process->target_name = mpi_strdup("forkserver");
-    process->args.tuple = mp_obj_tuple(items, 3);
+    if (process->target_name == NULL) {
+        mpi_process_free(process);
+        return NULL;
+    }
+    process->args.tuple = server_arguments(end);
     process->args.dict = mp_obj_dict(NULL, 0);
     return process;
+}
+
+static mp_error start_with(mp_connection *ours, mp_connection *theirs)
+{
+    mp_process *process = describe_server(theirs);
+    intptr_t control;
+    mp_error err = process == NULL ? mpi_no_memory()
+                                   : mp_connection_fileno(ours, &control);
+
+    /* First, so that nothing can fail once there is a server. */
+    if (err == MP_OK)
+        err = mpos_duplicate(control, &client.control);
+    if (err == MP_OK)
+        err = mpi_start_spawn(process);
+    client.process = process;
+    if (err != MP_OK) {
+        forget_server();
+        return err;
+    }
+    mpi_process_drop_work(process);
+    (void)mpi_block_keep_page(&process->block);
+    mpi_run_set(process, MPI_RUN_STARTED);
+    return MP_OK;
 }
 
 static mp_error start_server(void)
 {
     mp_connection *ours, *theirs;
-    intptr_t control;
-    mp_process *process;
     mp_error err = mp_pipe(&ours, &theirs, NULL);
 
     if (err != MP_OK)
         return err;
-    process = describe_server(theirs);
-    err = process == NULL ? mpi_no_memory() : mpi_start_spawn(process);
-    if (err == MP_OK)
-        err = mp_connection_fileno(ours, &control);
-    if (err == MP_OK)
-        err = mpos_duplicate(control, &client.control);
+    err = start_with(ours, theirs);
     mp_connection_close(ours);
     mp_connection_close(theirs);
-    if (err != MP_OK) {
-        /* Started or not: without its channel it ends by itself. */
-        mpi_process_free(process);
-        return err;
+    return err;
+}
+
+/*
+ * It ends by itself when its channel does; a preload function that never
+ * returns must not keep us.
+ */
+static void stop_server(void)
+{
+    mp_process *process = client.process;
+
+    mpos_close(client.control);
+    client.control = MPOS_NONE;
+    if (mpi_process_wait(process, mpi_deadline(1)) != MP_OK) {
+        (void)mpos_send_signal(&process->os, MPOS_KILL);
+        (void)mpi_process_wait(process, MPOS_FOREVER);
     }
-    mpi_process_drop_work(process);
-    (void)mpi_block_keep_page(&process->block);
-    process->run = MPI_RUN_STARTED;
-    client.process = process;
-    return MP_OK;
+    forget_server();
 }
 
 static mp_error read_reply(start_reply *reply)
@@ -328,9 +360,8 @@ static mp_error read_reply(start_reply *reply)
         size_t got = 0;
         mp_error err = mpos_read(client.control, (char *)reply + done,
                                  sizeof(*reply) - done, &got);
-        if (err != MP_OK)
-            return err;
-        if (got == 0)
+        /* Whatever the cause, the next reply would be taken for this one. */
+        if (err != MP_OK || got == 0)
             return MP_EPIPE;
         done += got;
     }
@@ -375,7 +406,7 @@ static mp_error settle_lost_request(mp_process *process, start_reply *reply)
 {
     mpi_start_page *page = process->block.page;
 
-    forget_server();
+    stop_server();
     if (mpi_atomic32_change(&page->phase, 0, MPI_PHASE_CANCELLED))
         return mpi_fail(MP_EPIPE, "the fork server died");
     *reply = (start_reply){.pid = page->pid};
@@ -389,11 +420,11 @@ static mp_error request_child(mp_process *process,
     start_reply reply = {0};
     mp_error err;
 
-    mpos_mutex_lock(&client.mutex);
+    mpos_mutex_lock(&mpi_forkserver_mutex);
     err = ask_server(process, transport, status, &reply);
     if (err == MP_EPIPE)
         err = settle_lost_request(process, &reply);
-    mpos_mutex_unlock(&client.mutex);
+    mpos_mutex_unlock(&mpi_forkserver_mutex);
     if (err != MP_OK)
         return err;
     if (reply.error != MP_OK) {
@@ -445,7 +476,7 @@ mp_error mp_set_forkserver_preload(mp_function function, mp_obj *args)
     if (err == MP_OK && args != NULL && mp_obj_type(args) != MP_TYPE_TUPLE)
         err = mpi_fail(MP_EINVAL, "args must be a tuple, not %s",
                        mp_obj_type_name(args));
-    mpos_mutex_lock(&client.mutex);
+    mpos_mutex_lock(&mpi_forkserver_mutex);
     if (err == MP_OK && client.process != NULL)
         err = mpi_fail(MP_ESTATE, "the fork server is running already");
     if (err == MP_OK) {
@@ -455,30 +486,18 @@ mp_error mp_set_forkserver_preload(mp_function function, mp_obj *args)
         client.preload_args = args;
         args = old;
     }
-    mpos_mutex_unlock(&client.mutex);
+    mpos_mutex_unlock(&mpi_forkserver_mutex);
     mp_obj_unref(args);
     return err;
 }
 
 void mpi_forkserver_stop(void)
 {
-    mp_process *process = client.process;
-
-    if (process == NULL)
-        return;
-    /* It ends when it sees the end of file; a preload function that never
-     * returns must not keep us. */
-    mpos_close(client.control);
-    client.control = MPOS_NONE;
-    if (mpi_process_wait(process, mpi_deadline(1)) == MP_TIMED_OUT) {
-        (void)mpos_send_signal(&process->os, MPOS_KILL);
-        (void)mpi_process_wait(process, MPOS_FOREVER);
-    }
-    forget_server();
+    if (client.process != NULL)
+        stop_server();
 }
 
 void mpi_forkserver_after_fork(void)
 {
-    mpos_mutex_reset(&client.mutex);
     forget_server();
 }

@@ -16,10 +16,9 @@
  * Never forgotten, so it must not be unloaded: neither the program nor a
  * library with targets in use ever is.
  */
-static struct {
-    mpos_mutex mutex;
-    mpos_module module;
-} last = {.mutex = MPOS_MUTEX_INIT};
+static mpos_module last_module;
+
+mpos_mutex mpi_function_mutex = MPOS_MUTEX_INIT;
 
 static bool is_within(const mpos_module *module, uintptr_t address)
 {
@@ -48,13 +47,13 @@ static mp_error find_module(uintptr_t address)
     mpos_module module;
     mp_error err;
 
-    if (is_within(&last.module, address))
+    if (is_within(&last_module, address))
         return MP_OK;
     err = mpos_module_of((const void *)address, &module);
     if (err != MP_OK)
         return err;
-    free(last.module.path);
-    last.module = module;
+    free(last_module.path);
+    last_module = module;
     return MP_OK;
 }
 
@@ -62,13 +61,13 @@ static mp_error reduce(uintptr_t code, uintptr_t address, mp_obj **state)
 {
     mp_error err;
 
-    mpos_mutex_lock(&last.mutex);
+    mpos_mutex_lock(&mpi_function_mutex);
     err = find_module(code);
-    if (err == MP_OK && !is_within(&last.module, address))
+    if (err == MP_OK && !is_within(&last_module, address))
         err = MP_ENOTFOUND;
     if (err == MP_OK)
-        err = make_state(&last.module, address, state);
-    mpos_mutex_unlock(&last.mutex);
+        err = make_state(&last_module, address, state);
+    mpos_mutex_unlock(&mpi_function_mutex);
     return err;
 }
 
@@ -171,9 +170,4 @@ mp_error mpi_function_rebuild(const mp_obj *state, const void **function)
     free(module.path);
     *function = address;
     return MP_OK;
-}
-
-void mpi_function_after_fork(void)
-{
-    mpos_mutex_reset(&last.mutex);
 }

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* -- Failing (error.c) ---------------------------------------------------- */
+/* -- Failing (error.c) ----------------------------------------------------- */
 
 /* Sets this thread's sentence and returns error, so that a guard is one line:
  * return mpi_fail(MP_EINVAL, "..."). No full stop, no newline. */
@@ -49,7 +49,7 @@ void mpi_buffer_printf(mpi_buffer *buffer, const char *format, ...)
 /* Frees what is there and makes it empty again. */
 void mpi_buffer_free(mpi_buffer *buffer);
 
-/* -- Time (deadline.c) ------------------------------------------------------ */
+/* -- Time (deadline.c) ----------------------------------------------------- */
 
 /* Seconds from now as mpos_now() nanoseconds: MP_FOREVER, NaN and whatever
  * lies beyond the clock give MPOS_FOREVER; zero and less give the past. */

@@ -2,19 +2,18 @@
 /* Objects that stay recognisable for a while after they were closed. */
 #include "lifetime.h"
 
-#include "os.h"
-
 #include <stdlib.h>
 
 /* How many ended objects are kept; the memory of older ones is reused. */
 enum { KEPT_COUNT = 256 };
 
+mpos_mutex mpi_lifetime_mutex = MPOS_MUTEX_INIT;
+
 static struct {
-    mpos_mutex mutex;
     mpi_lifetime *oldest;
     mpi_lifetime *newest;
     size_t count;
-} ended = {.mutex = MPOS_MUTEX_INIT};
+} ended;
 
 static const char *kind_name(uint32_t kind)
 {
@@ -58,7 +57,7 @@ void mpi_lifetime_end(void *object)
 
     lifetime->has_ended = true;
     lifetime->next = NULL;
-    mpos_mutex_lock(&ended.mutex);
+    mpos_mutex_lock(&mpi_lifetime_mutex);
     if (ended.newest != NULL)
         ended.newest->next = lifetime;
     else
@@ -69,11 +68,6 @@ void mpi_lifetime_end(void *object)
         ended.oldest = dropped->next;
         ended.count--;
     }
-    mpos_mutex_unlock(&ended.mutex);
+    mpos_mutex_unlock(&mpi_lifetime_mutex);
     free(dropped);
-}
-
-void mpi_lifetime_after_fork(void)
-{
-    mpos_mutex_reset(&ended.mutex);
 }

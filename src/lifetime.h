@@ -8,6 +8,7 @@
 #define MULTIPROC_LIFETIME_H
 
 #include "internal.h"
+#include "os.h"
 
 typedef enum mpi_kind {
     MPI_PROCESS = 0x636f7270,
@@ -28,7 +29,6 @@ void *mpi_lifetime_new(mpi_kind kind, size_t size);
 mp_error mpi_lifetime_check(const void *object, mpi_kind kind);
 /* The object is closed. What it owned is the caller's to free before. */
 void mpi_lifetime_end(void *object);
-/* In a forked child. */
-void mpi_lifetime_after_fork(void);
+extern mpos_mutex mpi_lifetime_mutex;
 
 #endif

@@ -19,20 +19,6 @@ static const char *const type_names[] = {
     [MP_TYPE_OPAQUE] = "opaque",
 };
 
-mp_obj *mpi_obj_new(mp_type type, size_t size)
-{
-    mp_obj *obj = mpi_malloc(size);
-
-    if (obj == NULL)
-        return NULL;
-    mpi_atomic32_store(&obj->refs, 1);
-    obj->type = (uint8_t)type;
-    obj->flags = 0;
-    obj->depth = 0;
-    mpi_atomic32_store(&obj->hash, 0);
-    return obj;
-}
-
 mp_obj *mpi_obj_failed(mp_error error)
 {
     uintptr_t code = (uintptr_t)(intptr_t)error;

@@ -24,9 +24,6 @@
 
 enum { MPI_MAX_DEPTH = 1000 };
 
-/* Python's name for what a dict can't have as a key is part of the text. */
-#define MPI_UNHASHABLE "unhashable type: '%s'"
-
 /* -- Tagged words ---------------------------------------------------------- */
 
 enum mpi_constant {
@@ -211,10 +208,23 @@ static inline bool mpi_has_one_owner(const mp_obj *obj)
     return mpi_atomic32_load(&obj->refs) == 1;
 }
 
-/* -- Made by obj.c ---------------------------------------------------------- */
+/* -- Made by obj.c --------------------------------------------------------- */
 
 /* A heap object with one reference, the rest of it unset; NULL: no memory. */
-mp_obj *mpi_obj_new(mp_type type, size_t size);
+static inline mp_obj *mpi_obj_new(mp_type type, size_t size)
+{
+    mp_obj *obj = mpi_malloc(size);
+
+    if (obj == NULL)
+        return NULL;
+    mpi_atomic32_store(&obj->refs, 1);
+    obj->type = (uint8_t)type;
+    obj->flags = 0;
+    obj->depth = 0;
+    mpi_atomic32_store(&obj->hash, 0);
+    return obj;
+}
+
 /* An error object after mpi_fail(). */
 mp_obj *mpi_obj_failed(mp_error error);
 /* MP_ETYPE "expected %s, got %s", or what the error object stands for. */

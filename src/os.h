@@ -37,7 +37,7 @@ typedef intptr_t mpos_handle;
 #define MPOS_NONE ((mpos_handle)-1)
 #define MPOS_FOREVER INT64_MAX
 
-/* -- Facts ---------------------------------------------------------------- */
+/* -- Facts ----------------------------------------------------------------- */
 
 typedef struct mpos_facts {
     const char *system;      /* "linux", "macos", "freebsd", "windows" ... */
@@ -48,7 +48,7 @@ typedef struct mpos_facts {
 
 extern const mpos_facts mpos_system;
 
-/* -- Time and chance ------------------------------------------------------ */
+/* -- Time and chance ------------------------------------------------------- */
 
 /* Monotonic, counts while the machine is awake; never the wall clock. */
 int64_t mpos_now(void);
@@ -56,7 +56,7 @@ void mpos_sleep_until(int64_t deadline);
 /* Cryptographically strong. */
 mp_error mpos_random(void *data, size_t size);
 
-/* -- Who and where we are ------------------------------------------------- */
+/* -- Who and where we are -------------------------------------------------- */
 
 int64_t mpos_pid(void);
 int64_t mpos_parent_pid(void);
@@ -72,7 +72,7 @@ mp_error mpos_take_variable(const char *name, char *value, size_t size);
 mp_error mpos_working_directory(char **path);
 mp_error mpos_change_directory(const char *path);
 
-/* -- Modules: the program and the shared libraries it has loaded ---------- */
+/* -- Modules: the program and the shared libraries it has loaded ----------- */
 
 enum { MPOS_BUILD_ID_SIZE = 20 };
 
@@ -96,7 +96,7 @@ mp_error mpos_module_load(const char *path);
  * system can tell. */
 mp_error mpos_program_path(char **path);
 
-/* -- Handles -------------------------------------------------------------- */
+/* -- Handles --------------------------------------------------------------- */
 
 typedef struct mpos_bytes {
     const void *data;
@@ -141,7 +141,7 @@ mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
                            size_t *got, mpos_handle *handles, size_t capacity,
                            size_t *count);
 
-/* -- Memory --------------------------------------------------------------- */
+/* -- Memory ---------------------------------------------------------------- */
 
 /* Zeroed shared memory without a name, reserved: touching it can't fail later
  * for want of room. MP_ENOSPC or MP_ENOMEM if there is none. */
@@ -152,7 +152,7 @@ mp_error mpos_memory_size(mpos_handle handle, size_t *size);
 mp_error mpos_memory_map(mpos_handle handle, size_t size, void **address);
 void mpos_memory_unmap(void *address, size_t size);
 
-/* -- Processes ------------------------------------------------------------ */
+/* -- Processes ------------------------------------------------------------- */
 
 typedef struct mpos_process {
     int64_t pid;
@@ -217,7 +217,7 @@ void mpos_ignore_interrupts(bool is_ignored);
 /* Ends this process at once: no atexit, no flushing. */
 MP_NORETURN void mpos_exit(int code);
 
-/* -- Threads of this process ---------------------------------------------- */
+/* -- Threads of this process ----------------------------------------------- */
 
 void mpos_mutex_lock(mpos_mutex *mutex);
 void mpos_mutex_unlock(mpos_mutex *mutex);
@@ -226,7 +226,7 @@ void mpos_mutex_reset(mpos_mutex *mutex);
 /* Detached, with a small stack and all signals blocked. */
 mp_error mpos_thread_start(void (*run)(void *), void *argument);
 
-/* -- Load and unload ------------------------------------------------------ */
+/* -- Load and unload ------------------------------------------------------- */
 
 /*
  * The port calls this, defined by policy, when the library is loaded: before

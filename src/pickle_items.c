@@ -3,7 +3,7 @@
 #include "pickle_load.h"
 
 /* Small lists and dicts need no second block. */
-enum { ROOM = 4 };
+enum { ROOM = 6 };
 
 mp_error mpi_load_empty_list(mpi_loader *from)
 {

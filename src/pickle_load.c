@@ -43,9 +43,8 @@ mp_error mpi_load_line(mpi_loader *from, const char **text, size_t *size)
 
 /* -- Stack and marks ------------------------------------------------------- */
 
-/* Twice the room, in the heap from the first time on; NULL: no memory. */
-static void *grow(void *array, const void *first, size_t *capacity,
-                  size_t item_size)
+void *mpi_load_grow(void *array, const void *first, size_t *capacity,
+                    size_t item_size)
 {
     size_t size = *capacity * 2 * item_size;
     void *grown = mpi_realloc(array == first ? NULL : array, size);
@@ -64,8 +63,8 @@ mp_error mpi_load_push_slowly(mpi_loader *from, mp_obj *obj)
 
     if (mpi_is_error(obj))
         return mp_obj_error(obj);
-    stack = grow(from->stack, from->first_stack, &from->stack_capacity,
-                 sizeof(*stack));
+    stack = mpi_load_grow(from->stack, from->first_stack, &from->stack_capacity,
+                          sizeof(*stack));
     if (stack == NULL) {
         mp_obj_unref(obj);
         return mpi_no_memory();
@@ -90,8 +89,8 @@ mp_error mpi_load_pop(mpi_loader *from, mp_obj **obj)
 static mp_error load_mark(mpi_loader *from)
 {
     if (from->mark_count == from->mark_capacity) {
-        size_t *marks = grow(from->marks, from->first_marks,
-                             &from->mark_capacity, sizeof(*marks));
+        size_t *marks = mpi_load_grow(from->marks, from->first_marks,
+                                      &from->mark_capacity, sizeof(*marks));
 
         if (marks == NULL)
             return mpi_no_memory();
@@ -138,8 +137,7 @@ static mp_error load_pop_mark(mpi_loader *from)
     return err;
 }
 
-/* One more reference on the stack: from now on the object is complete. */
-static mp_error push_again(mpi_loader *from, mp_obj *obj)
+mp_error mpi_load_push_again(mpi_loader *from, mp_obj *obj)
 {
     if (mpi_is_heap(obj))
         obj->flags |= MPI_FROZEN;
@@ -150,97 +148,7 @@ static mp_error load_dup(mpi_loader *from)
 {
     if (from->depth <= from->fence)
         return mpi_load_underflow();
-    return push_again(from, from->stack[from->depth - 1]);
-}
-
-/* -- Memo ------------------------------------------------------------------ */
-
-mp_error mpi_load_get(mpi_loader *from, uint64_t index)
-{
-    if (index >= from->memo_size || from->memo[index] == NULL)
-        return mpi_fail(MP_EUNPICKLE, "nothing has memo index %llu",
-                        (unsigned long long)index);
-    return push_again(from, from->memo[index]);
-}
-
-static mp_error grow_memo(mpi_loader *from, size_t size)
-{
-    while (from->memo_capacity < size) {
-        mp_obj **memo = grow(from->memo, from->first_memo, &from->memo_capacity,
-                             sizeof(*memo));
-
-        if (memo == NULL)
-            return mpi_no_memory();
-        from->memo = memo;
-    }
-    while (from->memo_size < size)
-        from->memo[from->memo_size++] = NULL;
-    return MP_OK;
-}
-
-mp_error mpi_load_put(mpi_loader *from, uint64_t index)
-{
-    mp_error err;
-
-    if (from->depth <= from->fence)
-        return mpi_load_underflow();
-    /* Indexes count objects, each of which takes at least a byte; Python 2
-     * counts from 1. */
-    if (index > from->size)
-        return mpi_fail(MP_EUNPICKLE, "memo index %llu is out of range",
-                        (unsigned long long)index);
-    if (index >= from->memo_size) {
-        err = grow_memo(from, (size_t)index + 1);
-        if (err != MP_OK)
-            return err;
-    }
-    if (from->memo[index] != NULL)
-        mpi_own_unref(from->memo[index]);
-    else
-        from->memo_count++;
-    from->memo[index] = mpi_own_ref(from->stack[from->depth - 1]);
-    return MP_OK;
-}
-
-static mp_error load_memoize(mpi_loader *from)
-{
-    return mpi_load_put(from, from->memo_count);
-}
-
-static mp_error load_binget(mpi_loader *from)
-{
-    uint64_t index;
-
-    if (!mpi_load_little(from, 1, &index))
-        return mpi_load_cut_short();
-    return mpi_load_get(from, index);
-}
-
-static mp_error load_long_binget(mpi_loader *from)
-{
-    uint64_t index;
-
-    if (!mpi_load_little(from, 4, &index))
-        return mpi_load_cut_short();
-    return mpi_load_get(from, index);
-}
-
-static mp_error load_binput(mpi_loader *from)
-{
-    uint64_t index;
-
-    if (!mpi_load_little(from, 1, &index))
-        return mpi_load_cut_short();
-    return mpi_load_put(from, index);
-}
-
-static mp_error load_long_binput(mpi_loader *from)
-{
-    uint64_t index;
-
-    if (!mpi_load_little(from, 4, &index))
-        return mpi_load_cut_short();
-    return mpi_load_put(from, index);
+    return mpi_load_push_again(from, from->stack[from->depth - 1]);
 }
 
 /* -- The machine ----------------------------------------------------------- */
@@ -352,15 +260,15 @@ static mpi_opcode_handler *const handlers[256] = {
     [OP_EMPTY_DICT] = mpi_load_empty_dict,
     [OP_APPENDS] = mpi_load_appends,
     [OP_GET] = mpi_load_get_line,
-    [OP_BINGET] = load_binget,
+    [OP_BINGET] = mpi_load_binget,
     [OP_INST] = load_instance,
-    [OP_LONG_BINGET] = load_long_binget,
+    [OP_LONG_BINGET] = mpi_load_long_binget,
     [OP_LIST] = mpi_load_list,
     [OP_EMPTY_LIST] = mpi_load_empty_list,
     [OP_OBJ] = load_instance,
     [OP_PUT] = mpi_load_put_line,
-    [OP_BINPUT] = load_binput,
-    [OP_LONG_BINPUT] = load_long_binput,
+    [OP_BINPUT] = mpi_load_binput,
+    [OP_LONG_BINPUT] = mpi_load_long_binput,
     [OP_SETITEM] = mpi_load_setitem,
     [OP_TUPLE] = mpi_load_tuple,
     [OP_EMPTY_TUPLE] = mpi_load_empty_tuple,
@@ -388,7 +296,7 @@ static mpi_opcode_handler *const handlers[256] = {
     [OP_FROZENSET] = mpi_load_frozenset,
     [OP_NEWOBJ_EX] = mpi_load_newobj_ex,
     [OP_STACK_GLOBAL] = mpi_load_stack_global,
-    [OP_MEMOIZE] = load_memoize,
+    [OP_MEMOIZE] = mpi_load_memoize,
     [OP_FRAME] = load_frame,
     [OP_BYTEARRAY8] = mpi_load_binbytes8,
     [OP_NEXT_BUFFER] = load_buffer,
@@ -407,7 +315,7 @@ static mp_error run(mpi_loader *from)
         opcode = *from->at++;
         /* The most frequent one is spared the call. */
         if (opcode == OP_MEMOIZE)
-            err = load_memoize(from);
+            err = mpi_load_memoize(from);
         else if (handlers[opcode] != NULL)
             err = handlers[opcode](from);
         else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The pickle reader's machine, shared by its files: pickle_load.c (the stack,
- * the memo, the opcode table), pickle_value.c (binary values), pickle_text.c
+ * the opcode table), pickle_value.c (binary values, the memo), pickle_text.c
  * (lines of text: protocol 0), pickle_items.c (containers), pickle_global.c
  * (names and calls).
  */
@@ -47,6 +47,11 @@ mp_error mpi_load_cut_short(void);
 mp_error mpi_load_underflow(void);
 /* mpi_load_push() when the stack is full or obj is an error object. */
 mp_error mpi_load_push_slowly(mpi_loader *from, mp_obj *obj);
+/* One more reference on the stack: from now on the object is complete. */
+mp_error mpi_load_push_again(mpi_loader *from, mp_obj *obj);
+/* Twice the room, in the heap from the first time on; NULL: no memory. */
+void *mpi_load_grow(void *array, const void *first, size_t *capacity,
+                    size_t item_size);
 /* The caller owns it. MP_EUNPICKLE: there is nothing above the mark. */
 mp_error mpi_load_pop(mpi_loader *from, mp_obj **obj);
 /* Removes the last mark; what was above it stays, from *first on. */
@@ -55,8 +60,6 @@ mp_error mpi_load_unmark(mpi_loader *from, size_t *first);
 void mpi_load_drop_to(mpi_loader *from, size_t depth);
 /* What stands before the next newline, which is skipped. */
 mp_error mpi_load_line(mpi_loader *from, const char **text, size_t *size);
-mp_error mpi_load_get(mpi_loader *from, uint64_t index);
-mp_error mpi_load_put(mpi_loader *from, uint64_t index);
 
 /* The next size bytes, or NULL. */
 static inline const unsigned char *mpi_load_take(mpi_loader *from,
@@ -126,6 +129,14 @@ mpi_opcode_handler mpi_load_binbytes;
 mpi_opcode_handler mpi_load_binbytes8;
 mpi_opcode_handler mpi_load_short_binstring;
 mpi_opcode_handler mpi_load_binstring;
+
+mpi_opcode_handler mpi_load_memoize;
+mpi_opcode_handler mpi_load_binget;
+mpi_opcode_handler mpi_load_long_binget;
+mpi_opcode_handler mpi_load_binput;
+mpi_opcode_handler mpi_load_long_binput;
+mp_error mpi_load_get(mpi_loader *from, uint64_t index);
+mp_error mpi_load_put(mpi_loader *from, uint64_t index);
 
 /* -- pickle_items.c -------------------------------------------------------- */
 

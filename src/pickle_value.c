@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The pickle reader's binary opcodes for values that hold no other object. */
+/*
+ * The pickle reader's binary opcodes for values that hold no other object, and
+ * for objects that were read before: the memo.
+ */
 #include "pickle_load.h"
 
 #include <string.h>
@@ -162,4 +165,94 @@ mp_error mpi_load_short_binstring(mpi_loader *from)
 mp_error mpi_load_binstring(mpi_loader *from)
 {
     return load_old_str_of(from, 4);
+}
+
+/* -- Memo ------------------------------------------------------------------ */
+
+mp_error mpi_load_get(mpi_loader *from, uint64_t index)
+{
+    if (index >= from->memo_size || from->memo[index] == NULL)
+        return mpi_fail(MP_EUNPICKLE, "nothing has memo index %llu",
+                        (unsigned long long)index);
+    return mpi_load_push_again(from, from->memo[index]);
+}
+
+static mp_error grow_memo(mpi_loader *from, size_t size)
+{
+    while (from->memo_capacity < size) {
+        mp_obj **memo = mpi_load_grow(from->memo, from->first_memo,
+                                      &from->memo_capacity, sizeof(*memo));
+
+        if (memo == NULL)
+            return mpi_no_memory();
+        from->memo = memo;
+    }
+    while (from->memo_size < size)
+        from->memo[from->memo_size++] = NULL;
+    return MP_OK;
+}
+
+mp_error mpi_load_put(mpi_loader *from, uint64_t index)
+{
+    mp_error err;
+
+    if (from->depth <= from->fence)
+        return mpi_load_underflow();
+    /* Indexes count objects, each of which takes at least a byte; Python 2
+     * counts from 1. */
+    if (index > from->size)
+        return mpi_fail(MP_EUNPICKLE, "memo index %llu is out of range",
+                        (unsigned long long)index);
+    if (index >= from->memo_size) {
+        err = grow_memo(from, (size_t)index + 1);
+        if (err != MP_OK)
+            return err;
+    }
+    if (from->memo[index] != NULL)
+        mpi_own_unref(from->memo[index]);
+    else
+        from->memo_count++;
+    from->memo[index] = mpi_own_ref(from->stack[from->depth - 1]);
+    return MP_OK;
+}
+
+mp_error mpi_load_memoize(mpi_loader *from)
+{
+    return mpi_load_put(from, from->memo_count);
+}
+
+mp_error mpi_load_binget(mpi_loader *from)
+{
+    uint64_t index;
+
+    if (!mpi_load_little(from, 1, &index))
+        return mpi_load_cut_short();
+    return mpi_load_get(from, index);
+}
+
+mp_error mpi_load_long_binget(mpi_loader *from)
+{
+    uint64_t index;
+
+    if (!mpi_load_little(from, 4, &index))
+        return mpi_load_cut_short();
+    return mpi_load_get(from, index);
+}
+
+mp_error mpi_load_binput(mpi_loader *from)
+{
+    uint64_t index;
+
+    if (!mpi_load_little(from, 1, &index))
+        return mpi_load_cut_short();
+    return mpi_load_put(from, index);
+}
+
+mp_error mpi_load_long_binput(mpi_loader *from)
+{
+    uint64_t index;
+
+    if (!mpi_load_little(from, 4, &index))
+        return mpi_load_cut_short();
+    return mpi_load_put(from, index);
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- Making ----------------------------------------------------------------- */
+/* -- Making ---------------------------------------------------------------- */
 
 mp_process *mpi_process_new(const char *name, const char *identity)
 {
@@ -81,7 +81,8 @@ static const char *default_prefix(mp_start_method method)
     return prefixes[method];
 }
 
-static mp_process *new_child(const mp_process_options *options)
+static mp_process *new_child(const char *prefix,
+                             const mp_process_options *options)
 {
     mp_process *current = mp_current_process();
     const char *parent = current->identity == NULL ? "" : current->identity;
@@ -98,8 +99,7 @@ static mp_process *new_child(const mp_process_options *options)
     if (!identity.has_failed && options->name != NULL)
         mpi_buffer_printf(&name, "%s", options->name);
     else if (!identity.has_failed)
-        mpi_buffer_printf(&name, "%s-%s", default_prefix(options->start_method),
-                          (char *)identity.data);
+        mpi_buffer_printf(&name, "%s-%s", prefix, (char *)identity.data);
     if (!identity.has_failed && !name.has_failed)
         process = mpi_process_new((char *)name.data, (char *)identity.data);
     mpi_buffer_free(&identity);
@@ -171,7 +171,8 @@ static mp_error check_args(const mp_obj *args, const mp_obj *kwargs)
     return MP_OK;
 }
 
-static mp_error create(mp_process **out, const mp_process_options *options)
+static mp_error create(mp_process **out, const char *type_name,
+                       const mp_process_options *options)
 {
     mp_process *process;
     mp_error err;
@@ -183,7 +184,9 @@ static mp_error create(mp_process **out, const mp_process_options *options)
         err = mpi_state_init();
     if (err != MP_OK)
         return err;
-    process = new_child(options);
+    process = new_child(
+        type_name != NULL ? type_name : default_prefix(options->start_method),
+        options);
     if (process == NULL)
         return mpi_no_memory();
     err = inherit(process, options);
@@ -208,7 +211,7 @@ static mp_error create_plain(mp_process **out, mp_function target,
     if (err == MP_OK && out == NULL)
         err = mpi_fail(MP_EINVAL, "there is nowhere to put the process");
     if (err == MP_OK)
-        err = create(&process, options);
+        err = create(&process, NULL, options);
     if (err != MP_OK)
         return err;
     process->target_name = mpi_strdup(name == NULL ? "target" : name);
@@ -271,7 +274,7 @@ mp_error mp_process_create_type(mp_process **out, const mp_process_type *type,
     if (err == MP_OK && out == NULL)
         err = mpi_fail(MP_EINVAL, "there is nowhere to put the process");
     if (err == MP_OK)
-        err = create(&process, chosen);
+        err = create(&process, type->name, chosen);
     mp_obj_unref(chosen->kwargs);
     if (err != MP_OK)
         return err;
@@ -287,7 +290,7 @@ mp_error mp_process_create_type(mp_process **out, const mp_process_type *type,
     return MP_OK;
 }
 
-/* -- Checking --------------------------------------------------------------- */
+/* -- Checking -------------------------------------------------------------- */
 
 bool mpi_process_is_current(const mp_process *process)
 {
@@ -329,8 +332,8 @@ mp_error mp_process_close(mp_process *process)
     if (mpi_process_is_current(process) || mpi_process_is_parent(process))
         return mpi_fail(MP_ESTATE, "%s can't be closed from here",
                         process->name);
-    if (process->creator_pid == mpos_pid() && process->run != MPI_RUN_INITIAL &&
-        !mpi_process_poll(process))
+    if (process->creator_pid == mpos_pid() &&
+        mpi_run_of(process) != MPI_RUN_INITIAL && !mpi_process_poll(process))
         return mpi_fail(MP_ESTATE,
                         "can't close %s while it is running; join() or "
                         "terminate() it first",
@@ -341,7 +344,7 @@ mp_error mp_process_close(mp_process *process)
     return MP_OK;
 }
 
-/* -- Asking ----------------------------------------------------------------- */
+/* -- Asking ---------------------------------------------------------------- */
 
 const char *mp_process_name(mp_process *process)
 {
@@ -381,7 +384,7 @@ mp_error mp_process_set_daemon(mp_process *process, bool is_daemon)
 {
     mp_error err = mpi_process_check_mine(process);
 
-    if (err == MP_OK && process->run != MPI_RUN_INITIAL)
+    if (err == MP_OK && mpi_run_of(process) != MPI_RUN_INITIAL)
         err = mpi_fail(MP_ESTATE, "%s has been started already", process->name);
     if (err == MP_OK)
         process->is_daemon = is_daemon;
@@ -440,7 +443,7 @@ mp_error mp_process_set_authkey(mp_process *process, const void *key,
     return MP_OK;
 }
 
-/* -- Running ---------------------------------------------------------------- */
+/* -- Running --------------------------------------------------------------- */
 
 int mpi_process_call_target(mp_process *process)
 {
@@ -455,7 +458,7 @@ mp_error mp_process_run(mp_process *process, int *code)
     mp_error err = mpi_process_check_mine(process);
     int result;
 
-    if (err == MP_OK && process->run != MPI_RUN_INITIAL)
+    if (err == MP_OK && mpi_run_of(process) != MPI_RUN_INITIAL)
         err = mpi_fail(MP_ESTATE, "%s has been started already", process->name);
     if (err != MP_OK)
         return err;

@@ -21,12 +21,12 @@ static mp_error check_started(const mp_process *process)
     if (mpi_process_is_current(process))
         return mpi_fail(MP_ESTATE, "%s is the current process", process->name);
     err = mpi_process_check_mine(process);
-    if (err == MP_OK && process->run < MPI_RUN_STARTED)
+    if (err == MP_OK && mpi_run_of(process) < MPI_RUN_STARTED)
         err = mpi_fail(MP_ESTATE, "%s has not been started", process->name);
     return err;
 }
 
-/* -- Waiting ---------------------------------------------------------------- */
+/* -- Waiting --------------------------------------------------------------- */
 
 mpos_wait_item mpi_process_wait_item(const mp_process *process)
 {
@@ -77,7 +77,7 @@ static mp_error reap_status(mp_process *process, int *code)
 /* Not before the last thread that waits has seen it. */
 static void close_if_done(mp_process *process)
 {
-    if (process->run != MPI_RUN_FINISHED || process->waiting > 0 ||
+    if (mpi_run_of(process) != MPI_RUN_FINISHED || process->waiting > 0 ||
         process->is_sentinel_shown)
         return;
     mpos_close(process->status);
@@ -85,14 +85,14 @@ static void close_if_done(mp_process *process)
     mpos_process_close(&process->os);
 }
 
-/* Under the process's mutex. */
-static void reap_if_ended(mp_process *process)
+/* Under the process's mutex. MP_OK if it had ended before or has now. */
+static mp_error reap_if_ended(mp_process *process)
 {
     int code = 0;
     mp_error err;
 
-    if (process->run != MPI_RUN_STARTED)
-        return;
+    if (mpi_run_of(process) != MPI_RUN_STARTED)
+        return MP_OK;
     if (process->status != MPOS_NONE)
         err = reap_status(process, &code);
     else
@@ -100,10 +100,11 @@ static void reap_if_ended(mp_process *process)
     if (err == MP_ENOTFOUND)
         err = code_from_page(process, &code);
     if (err != MP_OK && err != MP_ENOTFOUND)
-        return;
+        return err;
     process->code_error = err;
     process->exitcode = code;
-    process->run = MPI_RUN_FINISHED;
+    mpi_run_set(process, MPI_RUN_FINISHED);
+    return MP_OK;
 }
 
 bool mpi_process_poll(mp_process *process)
@@ -111,9 +112,9 @@ bool mpi_process_poll(mp_process *process)
     bool has_ended;
 
     mpos_mutex_lock(&process->mutex);
-    reap_if_ended(process);
+    (void)reap_if_ended(process);
     close_if_done(process);
-    has_ended = process->run == MPI_RUN_FINISHED;
+    has_ended = mpi_run_of(process) == MPI_RUN_FINISHED;
     mpos_mutex_unlock(&process->mutex);
     return has_ended;
 }
@@ -124,16 +125,18 @@ mp_error mpi_process_wait(mp_process *process, int64_t deadline)
 
     mpos_mutex_lock(&process->mutex);
     process->waiting++;
-    reap_if_ended(process);
-    while (err == MP_OK && process->run == MPI_RUN_STARTED) {
+    while (err == MP_OK && mpi_run_of(process) == MPI_RUN_STARTED) {
         mpos_wait_item item = mpi_process_wait_item(process);
 
         mpos_mutex_unlock(&process->mutex);
         err = mpos_wait(&item, 1, deadline);
         mpos_mutex_lock(&process->mutex);
-        reap_if_ended(process);
+        if (err == MP_OK)
+            err = reap_if_ended(process);
+        if (err == MP_TIMED_OUT && deadline == MPOS_FOREVER)
+            err = MP_OK; /* it is on its way out */
     }
-    if (process->run == MPI_RUN_FINISHED)
+    if (mpi_run_of(process) == MPI_RUN_FINISHED)
         err = MP_OK;
     process->waiting--;
     close_if_done(process);
@@ -151,14 +154,15 @@ static mp_error wait_for_parent(mp_process *parent, int64_t deadline)
     mp_error err = MP_OK;
 
     mpos_mutex_lock(&parent->mutex);
-    if (parent->run == MPI_RUN_STARTED && parent->os.sentinel == MPOS_NONE) {
+    if (mpi_run_of(parent) == MPI_RUN_STARTED &&
+        parent->os.sentinel == MPOS_NONE) {
         err = mpos_attach(&parent->os, parent->os.pid, parent->os.start_time);
         if (err == MP_ENOTFOUND)
-            parent->run = MPI_RUN_FINISHED;
+            mpi_run_set(parent, MPI_RUN_FINISHED);
     }
     item = mpi_process_wait_item(parent);
     mpos_mutex_unlock(&parent->mutex);
-    if (parent->run == MPI_RUN_FINISHED)
+    if (mpi_run_of(parent) == MPI_RUN_FINISHED)
         return MP_OK;
     return err == MP_OK ? mpos_wait(&item, 1, deadline) : err;
 }
@@ -183,7 +187,7 @@ bool mp_process_is_alive(mp_process *process)
     if (mpi_process_is_parent(process))
         return wait_for_parent(process, 0) == MP_TIMED_OUT;
     if (mpi_process_check_mine(process) != MP_OK ||
-        process->run < MPI_RUN_STARTED)
+        mpi_run_of(process) < MPI_RUN_STARTED)
         return false;
     return mpi_process_wait(process, 0) != MP_OK;
 }
@@ -199,7 +203,8 @@ mp_error mp_process_exitcode(mp_process *process, int *code)
     err = mpi_process_check_mine(process);
     if (err != MP_OK)
         return err;
-    if (process->run < MPI_RUN_STARTED || mpi_process_wait(process, 0) != MP_OK)
+    if (mpi_run_of(process) < MPI_RUN_STARTED ||
+        mpi_process_wait(process, 0) != MP_OK)
         return MP_PENDING;
     if (process->code_error != MP_OK)
         return mpi_fail(process->code_error,
@@ -217,7 +222,7 @@ mp_phase mp_process_phase(mp_process *process)
 
     if (check_alive_object(process) != MP_OK ||
         (!mpi_process_is_current(process) && !mpi_process_is_parent(process) &&
-         process->run < MPI_RUN_STARTED))
+         mpi_run_of(process) < MPI_RUN_STARTED))
         return MP_PHASE_INITIAL;
     if (mpi_process_is_current(process) || mpi_process_is_parent(process))
         return MP_PHASE_TARGET;
@@ -229,7 +234,7 @@ mp_phase mp_process_phase(mp_process *process)
                                        : MP_PHASE_FINISHED;
 }
 
-/* -- Ending ----------------------------------------------------------------- */
+/* -- Ending ---------------------------------------------------------------- */
 
 /* Under forkserver the child is the server's; it is looked up when needed. */
 static mp_error attach_if_needed(mp_process *process)
@@ -248,7 +253,7 @@ static mp_error send_signal(mp_process *process, mpos_signal signal)
     if (err != MP_OK || mpi_process_poll(process))
         return err;
     mpos_mutex_lock(&process->mutex);
-    if (process->run == MPI_RUN_STARTED) {
+    if (mpi_run_of(process) == MPI_RUN_STARTED) {
         err = attach_if_needed(process);
         if (err == MP_OK)
             err = mpos_send_signal(&process->os, signal);

@@ -60,7 +60,6 @@ mp_error mpi_function_rebuild(const mp_obj *state, const void **function);
 mp_error mpi_static_reduce(const void *object, const void *code,
                            mp_obj **state);
 mp_error mpi_static_rebuild(const mp_obj *state, const void **object);
-/* In a forked child. */
-void mpi_function_after_fork(void);
+extern mpos_mutex mpi_function_mutex;
 
 #endif

@@ -11,16 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- The description --------------------------------------------------------- */
+/* -- The description ------------------------------------------------------- */
 
 static mp_obj *text_or_none(const char *text)
 {
     return text == NULL ? mp_obj_none() : mp_obj_str(text);
 }
 
-static void put(mp_obj *dict, const char *key, mp_obj *value)
+/* dict[key] = value, unless something has failed before. */
+static void put(mp_obj *dict, const char *key, mp_obj *value, mp_error *err)
 {
-    mp_obj_set_item(dict, mp_obj_str(key), value);
+    if (*err == MP_OK)
+        *err = mp_obj_set_item(dict, mp_obj_str(key), value);
+    else
+        mp_obj_unref(value);
 }
 
 static mp_error put_type(mp_obj *dict, const mp_process *process)
@@ -32,55 +36,61 @@ static mp_error put_type(mp_obj *dict, const mp_process *process)
 
     if (err != MP_OK)
         return err;
-    put(dict, "type", where);
+    put(dict, "type", where, &err);
     if (type->get_state != NULL)
-        put(dict, "fields", type->get_state(process->fields));
+        put(dict, "fields", type->get_state(process->fields), &err);
     else
-        put(dict, "fields", mp_obj_bytes(process->fields, type->size));
-    return MP_OK;
+        put(dict, "fields", mp_obj_bytes(process->fields, type->size), &err);
+    return err;
 }
 
-static mp_error put_work(mp_obj *dict, const mp_process *process)
+static mp_error put_target(mp_obj *dict, const mp_process *process)
 {
-    if (process->type != NULL)
-        return put_type(dict, process);
-    put(dict, "target", mp_obj_function(process->target));
-    put(dict, "target_name", mp_obj_str(process->target_name));
-    put(dict, "args", mp_obj_ref(process->args.tuple));
-    put(dict, "kwargs", mp_obj_ref(process->args.dict));
-    return MP_OK;
+    mp_error err = MP_OK;
+
+    put(dict, "target", mp_obj_function(process->target), &err);
+    put(dict, "target_name", mp_obj_str(process->target_name), &err);
+    put(dict, "args", mp_obj_ref(process->args.tuple), &err);
+    put(dict, "kwargs", mp_obj_ref(process->args.dict), &err);
+    return err;
 }
 
 static mp_error describe(const mp_process *process, mp_obj *dict)
 {
     const mp_process *current = mp_current_process();
+    const void *key = process->authkey;
     uint64_t start_time;
     mp_error err = mpi_own_start_time(&start_time);
 
     if (err != MP_OK)
         return err;
-    put(dict, "name", mp_obj_str(process->name));
-    put(dict, "identity", mp_obj_str(process->identity));
-    put(dict, "authkey", mp_obj_bytes(process->authkey, process->authkey_size));
-    put(dict, "daemon", mp_obj_bool(process->is_daemon));
-    put(dict, "parent_name", text_or_none(current->name));
-    put(dict, "parent_pid", mp_obj_int(mpos_pid()));
-    put(dict, "parent_start", mp_obj_int((int64_t)start_time));
-    put(dict, "method", mp_obj_int(mp_get_start_method()));
-    put(dict, "executable", text_or_none(mpi_state.executable));
-    return put_work(dict, process);
+    put(dict, "name", mp_obj_str(process->name), &err);
+    put(dict, "identity", mp_obj_str(process->identity), &err);
+    put(dict, "authkey", mp_obj_bytes(key, process->authkey_size), &err);
+    put(dict, "daemon", mp_obj_bool(process->is_daemon), &err);
+    put(dict, "parent_name", text_or_none(current->name), &err);
+    put(dict, "parent_pid", mp_obj_int(mpos_pid()), &err);
+    put(dict, "parent_start", mp_obj_int((int64_t)start_time), &err);
+    put(dict, "method", mp_obj_int(mp_get_start_method()), &err);
+    put(dict, "executable", text_or_none(mpi_state.executable), &err);
+    if (err != MP_OK)
+        return err;
+    return process->type != NULL ? put_type(dict, process)
+                                 : put_target(dict, process);
 }
 
 /* A directory that has been deleted has no path; the child stays where it
- * is. */
-static void put_directory(mp_obj *dict)
+ * is. As bytes, for it need not be UTF-8. */
+static mp_error put_directory(mp_obj *dict)
 {
+    mp_error err = MP_OK;
     char *path;
 
     if (mpos_working_directory(&path) != MP_OK)
-        return;
-    put(dict, "directory", mp_obj_str(path));
+        return MP_OK;
+    put(dict, "directory", mp_obj_bytes(path, strlen(path) + 1), &err);
     free(path);
+    return err;
 }
 
 mp_error mpi_start_encode(mp_process *process, mpi_transport *transport,
@@ -91,9 +101,7 @@ mp_error mpi_start_encode(mp_process *process, mpi_transport *transport,
     mp_error err = describe(process, dict);
 
     if (err == MP_OK && has_directory)
-        put_directory(dict);
-    /* Whatever failed on the way is found here: the number of entries, or an
-     * error object among them. */
+        err = put_directory(dict);
     if (err == MP_OK)
         err = mpi_pickle_dump(&pickle, dict, transport);
     if (err == MP_OK)
@@ -103,7 +111,7 @@ mp_error mpi_start_encode(mp_process *process, mpi_transport *transport,
     return err;
 }
 
-/* -- And back ---------------------------------------------------------------- */
+/* -- And back -------------------------------------------------------------- */
 
 static mp_error take_text(const mp_obj *dict, const char *key, char **out)
 {
@@ -207,7 +215,7 @@ static mp_error take_parent(const mp_obj *dict, mp_process **out)
 
     if (parent == NULL)
         return mpi_no_memory();
-    parent->run = MPI_RUN_STARTED;
+    mpi_run_set(parent, MPI_RUN_STARTED);
     err = take_text(dict, "parent_name", &parent->name);
     if (err == MP_OK)
         err = take_int(dict, "parent_pid", &parent->os.pid);
@@ -249,10 +257,12 @@ static mp_error take_self(const mp_obj *dict, mp_process *process)
 static void take_directory(const mp_obj *dict)
 {
     const mp_obj *value;
-    const char *path;
+    const void *path;
+    size_t size;
 
     if (mp_obj_get_str(dict, "directory", &value) == MP_OK &&
-        mp_obj_as_str(value, &path, NULL) == MP_OK)
+        mp_obj_as_bytes(value, &path, &size) == MP_OK && size > 0 &&
+        ((const char *)path)[size - 1] == 0)
         (void)mpos_change_directory(path);
 }
 
@@ -267,10 +277,11 @@ static mp_error take_all(const mp_obj *dict, mpi_start *start)
         err = take_parent(dict, &start->parent);
     if (err == MP_OK)
         err = take_work(dict, start->process);
-    if (err == MP_OK)
-        start->default_method = (mp_start_method)method;
+    if (err != MP_OK)
+        return err; /* its sentence is the one to be told */
+    start->default_method = (mp_start_method)method;
     take_directory(dict);
-    return err;
+    return MP_OK;
 }
 
 mp_error mpi_start_decode(const mpi_block *block, mpi_transport *transport,
@@ -293,7 +304,7 @@ mp_error mpi_start_decode(const mpi_block *block, mpi_transport *transport,
     return err;
 }
 
-/* -- spawn ------------------------------------------------------------------- */
+/* -- spawn ----------------------------------------------------------------- */
 
 static void write_variable(const mpi_block *block, mpi_buffer *variable)
 {
@@ -351,7 +362,7 @@ fail:
     return err;
 }
 
-/* -- fork -------------------------------------------------------------------- */
+/* -- fork ------------------------------------------------------------------ */
 
 static mp_error fork_now(mp_process *process, const mpi_transport *handles)
 {
@@ -359,13 +370,11 @@ static mp_error fork_now(mp_process *process, const mpi_transport *handles)
     bool is_child = false;
     mp_error err;
 
-    /* So that the child finds the list of children, and the one who holds
-     * this, in a state it can put right. */
-    mpos_mutex_lock(&mpi_state.mutex);
+    mpi_fork_prepare();
     err = mpos_fork(&process->os, &is_child);
     if (is_child)
         mpi_child_run_forked(process, parent_pid, handles);
-    mpos_mutex_unlock(&mpi_state.mutex);
+    mpi_fork_parent();
     return err;
 }
 
@@ -389,7 +398,7 @@ static mp_error start_fork(mp_process *process)
     return err;
 }
 
-/* -- Starting ---------------------------------------------------------------- */
+/* -- Starting -------------------------------------------------------------- */
 
 static mp_error start_by_method(mp_process *process)
 {
@@ -421,7 +430,7 @@ static mp_error claim(mp_process *process)
     if (err != MP_OK)
         return err;
     mpos_mutex_lock(&process->mutex);
-    if (process->run != MPI_RUN_INITIAL)
+    if (mpi_run_of(process) != MPI_RUN_INITIAL)
         err = mpi_fail(MP_ESTATE, "%s has been started already", process->name);
     else if (process->creator_pid != mpos_pid())
         err = mpi_fail(MP_ENOTCHILD,
@@ -429,16 +438,9 @@ static mp_error claim(mp_process *process)
                        "start it",
                        process->name);
     else
-        process->run = MPI_RUN_STARTING;
+        mpi_run_set(process, MPI_RUN_STARTING);
     mpos_mutex_unlock(&process->mutex);
     return err;
-}
-
-static void set_run(mp_process *process, mpi_run run)
-{
-    mpos_mutex_lock(&process->mutex);
-    process->run = run;
-    mpos_mutex_unlock(&process->mutex);
 }
 
 mp_error mp_process_start(mp_process *process)
@@ -451,13 +453,13 @@ mp_error mp_process_start(mp_process *process)
     mpi_exit_register();
     err = start_by_method(process);
     if (err != MP_OK) {
-        set_run(process, MPI_RUN_INITIAL);
+        mpi_run_set(process, MPI_RUN_INITIAL);
         return mpi_context(err, "can't start %s", process->name);
     }
     mpi_process_drop_work(process);
     /* Failure keeps the block as it is, which only costs memory. */
     (void)mpi_block_keep_page(&process->block);
-    set_run(process, MPI_RUN_STARTED);
+    mpi_run_set(process, MPI_RUN_STARTED);
     mpi_children_add(process);
     return MP_OK;
 }

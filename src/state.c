@@ -22,7 +22,7 @@ static mp_process *main_process(void)
 
     if (process == NULL)
         return NULL;
-    process->run = MPI_RUN_STARTED;
+    mpi_run_set(process, MPI_RUN_STARTED);
     process->os.pid = mpos_pid();
     return process;
 }
@@ -64,7 +64,7 @@ mp_process *mp_current_process(void)
     static mp_process fallback = {
         .lifetime = {.kind = MPI_PROCESS},
         .mutex = MPOS_MUTEX_INIT,
-        .run = MPI_RUN_STARTED,
+        .run = {MPI_RUN_STARTED},
     };
 
     /* Only when memory ran out before the first process was made. */
@@ -148,16 +148,42 @@ mp_error mp_active_children(mp_process **out, size_t capacity, size_t *count)
  */
 void mpi_children_clean(void)
 {
+    bool may_be_many;
     size_t left;
 
-    if (mpi_state.children_count < mpi_state.children_limit)
+    mpos_mutex_lock(&mpi_state.mutex);
+    may_be_many = mpi_state.children_count >= mpi_state.children_limit;
+    mpos_mutex_unlock(&mpi_state.mutex);
+    if (!may_be_many)
         return;
     left = sweep(NULL, 0);
+    mpos_mutex_lock(&mpi_state.mutex);
     mpi_state.children_limit =
         left < FEW_CHILDREN / 2 ? FEW_CHILDREN : left * 2;
+    mpos_mutex_unlock(&mpi_state.mutex);
 }
 
-/* -- Fork ------------------------------------------------------------------- */
+/* -- Fork ------------------------------------------------------------------ */
+
+/* In the order in which they may be taken. */
+static mpos_mutex *const all_mutexes[] = {
+    &mpi_forkserver_mutex,  &mpi_state.mutex,    &mpi_finalizers_mutex,
+    &mpi_connections_mutex, &mpi_function_mutex, &mpi_lifetime_mutex,
+};
+
+enum { MUTEX_COUNT = sizeof(all_mutexes) / sizeof(all_mutexes[0]) };
+
+void mpi_fork_prepare(void)
+{
+    for (int i = 0; i < MUTEX_COUNT; i++)
+        mpos_mutex_lock(all_mutexes[i]);
+}
+
+void mpi_fork_parent(void)
+{
+    for (int i = MUTEX_COUNT; i > 0; i--)
+        mpos_mutex_unlock(all_mutexes[i - 1]);
+}
 
 /* The parent's handles on its children; the objects stay, for whoever still
  * points at them, and answer MP_ENOTCHILD. */
@@ -167,7 +193,7 @@ static void forget_child(mp_process *process)
     mpos_close(process->status);
     process->status = MPOS_NONE;
     mpi_block_close(&process->block);
-    process->run = MPI_RUN_FINISHED;
+    mpi_run_set(process, MPI_RUN_FINISHED);
     process->code_error = MP_ENOTCHILD;
 }
 
@@ -175,7 +201,8 @@ void mpi_state_after_fork(const mpi_transport *kept)
 {
     mp_process *next;
 
-    mpos_mutex_reset(&mpi_state.mutex);
+    for (int i = 0; i < MUTEX_COUNT; i++)
+        mpos_mutex_reset(all_mutexes[i]);
     for (mp_process *child = mpi_state.children; child != NULL; child = next) {
         next = child->next;
         mpos_mutex_reset(&child->mutex);
@@ -190,9 +217,9 @@ void mpi_state_after_fork(const mpi_transport *kept)
     mpi_state.pid = mpos_pid();
     mpos_close(mpi_state.status);
     mpi_state.status = MPOS_NONE;
-    mpi_lifetime_after_fork();
+    if (mpi_state.parent != NULL)
+        mpos_process_close(&mpi_state.parent->os);
     mpi_connections_after_fork(kept);
-    mpi_function_after_fork();
     mpi_finalizers_after_fork();
     mpi_forkserver_after_fork();
     mpi_exit_after_fork();

@@ -51,7 +51,7 @@ struct mp_process {
 
     /* What has become of it. */
     mpos_mutex mutex;
-    mpi_run run;
+    mpi_atomic32 run;    /* an mpi_run */
     mp_error code_error; /* MP_OK: exitcode is known */
     int exitcode;
     mpos_process os;
@@ -93,7 +93,7 @@ typedef struct mpi_process_state {
 
 extern mpi_process_state mpi_state;
 
-/* -- state.c ---------------------------------------------------------------- */
+/* -- state.c --------------------------------------------------------------- */
 
 /* Makes mpi_state.current; to be called before it is used. */
 mp_error mpi_state_init(void);
@@ -108,7 +108,22 @@ void mpi_children_clean(void);
  * ours, nor are its handles, except for those in kept. */
 void mpi_state_after_fork(const mpi_transport *kept);
 
-/* -- process.c -------------------------------------------------------------- */
+/* Every mutex of the library that a thread may hold when another one forks:
+ * all are taken before, so that the child finds nothing half done. */
+void mpi_fork_prepare(void);
+void mpi_fork_parent(void);
+
+/* -- process.c ------------------------------------------------------------- */
+
+static inline mpi_run mpi_run_of(const mp_process *process)
+{
+    return (mpi_run)mpi_atomic32_load(&process->run);
+}
+
+static inline void mpi_run_set(mp_process *process, mpi_run run)
+{
+    mpi_atomic32_store(&process->run, (uint32_t)run);
+}
 
 /* A process object with nothing but a name and an identity, both copied. */
 mp_process *mpi_process_new(const char *name, const char *identity);
@@ -122,7 +137,7 @@ bool mpi_process_is_parent(const mp_process *process);
 /* For what only the creating process may do: MP_ENOTCHILD. */
 mp_error mpi_process_check_mine(const mp_process *process);
 
-/* -- process_wait.c ----------------------------------------------------------- */
+/* -- process_wait.c -------------------------------------------------------- */
 
 /* Looks whether it has ended and keeps the exit code; true if it has. */
 bool mpi_process_poll(mp_process *process);
@@ -131,7 +146,7 @@ mpos_wait_item mpi_process_wait_item(const mp_process *process);
 /* Joins without asking whose child it is. */
 mp_error mpi_process_wait(mp_process *process, int64_t deadline);
 
-/* -- start.c ---------------------------------------------------------------- */
+/* -- start.c --------------------------------------------------------------- */
 
 /* What a start block says. */
 typedef struct mpi_start {
@@ -154,7 +169,7 @@ mp_error mpi_start_decode(const mpi_block *block, mpi_transport *transport,
 /* MP_ENOTSUP, MP_EINVAL (context.c). */
 mp_error mpi_start_method_check(mp_start_method method);
 
-/* -- child.c ---------------------------------------------------------------- */
+/* -- child.c --------------------------------------------------------------- */
 
 /* From the start block to the end of the process. handles empty: those that
  * the block names. creator_pid: who made it; 0: its parent. */
@@ -169,29 +184,33 @@ MP_NORETURN void mpi_child_finish(int code);
 /* "Process NAME: sentence" on stderr. */
 void mpi_complain(const char *kind);
 
-/* -- bootstrap.c ------------------------------------------------------------ */
+/* -- bootstrap.c ----------------------------------------------------------- */
 
 /* MP_EGUARD with the sentence that fits, unless children may be started. */
 mp_error mpi_guard_check(void);
 
-/* -- forkserver.c ------------------------------------------------------------ */
+/* -- forkserver.c ---------------------------------------------------------- */
 
 mp_error mpi_start_forkserver(mp_process *process);
 void mpi_forkserver_stop(void);
 void mpi_forkserver_after_fork(void);
+extern mpos_mutex mpi_forkserver_mutex;
 
-/* -- exit.c ------------------------------------------------------------------ */
+/* -- exit.c ---------------------------------------------------------------- */
 
 /* Finalizers, daemons, children, finalizers: once. */
 void mpi_exit_in_order(void);
 /* Has it done when the process ends by exit() or by returning from main. */
 void mpi_exit_register(void);
 void mpi_exit_after_fork(void);
+/* Whether that has begun: exit() must not be called any more. */
+bool mpi_exit_has_begun(void);
 
-/* -- finalizer.c --------------------------------------------------------------- */
+/* -- finalizer.c ----------------------------------------------------------- */
 
 /* Calls those with minimum <= priority, highest first. */
 void mpi_finalizers_run(int minimum);
 void mpi_finalizers_after_fork(void);
+extern mpos_mutex mpi_finalizers_mutex;
 
 #endif

@@ -78,6 +78,7 @@ typedef struct mp_process_options {
  * itself must be a static object of the program or of a library.
  */
 typedef struct mp_process_type {
+    /** Its processes are called name-1, name-2 ...; NULL: Process-1 ... */
     const char *name;
     /** sizeof the struct of fields. */
     size_t size;
@@ -163,7 +164,8 @@ MP_API void *mp_process_fields(mp_process *process);
  * @return MP_ESTATE  started before.
  * @return MP_ECLOSED
  * @return MP_ENOTCHILD  this process did not create the object.
- * @return MP_EGUARD  mp_main_guard() was not passed.
+ * @return MP_EGUARD  mp_main_guard() was not passed. Fork does not need it,
+ *                    but a program that runs everywhere does.
  * @return MP_EPICKLE  an argument can't travel.
  * @return MP_ENOTSUP  the system has no such start method.
  * @return MP_ENOTFOUND, MP_EACCES  the program file is gone or can't be run.

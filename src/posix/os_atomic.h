@@ -35,9 +35,8 @@ static inline uint32_t mpi_atomic32_add(mpi_atomic32 *atomic, uint32_t change)
 static inline bool mpi_atomic32_change(mpi_atomic32 *atomic, uint32_t from,
                                        uint32_t to)
 {
-    return atomic_compare_exchange_strong_explicit(&atomic->value, &from, to,
-                                                   memory_order_acq_rel,
-                                                   memory_order_acquire);
+    return atomic_compare_exchange_strong_explicit(
+        &atomic->value, &from, to, memory_order_acq_rel, memory_order_acquire);
 }
 
 #endif

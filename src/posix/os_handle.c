@@ -206,7 +206,7 @@ void mpos_close(mpos_handle handle)
         close((int)handle);
 }
 
-/* -- Descriptors that travel ------------------------------------------------ */
+/* -- Descriptors that travel ----------------------------------------------- */
 
 /*
  * A stream does not keep messages apart, and descriptors arrive with the first
@@ -228,7 +228,7 @@ static mp_error send_all(mpos_handle channel, const void *data, size_t size)
 
     while (size > 0) {
         const mpos_bytes part = {place, size};
-        size_t written;
+        size_t written = 0;
         mp_error error = mpos_write(channel, &part, 1, &written);
 
         if (error != MP_OK)
@@ -300,7 +300,7 @@ static mp_error read_all(mpos_handle channel, void *data, size_t size,
     size_t done = 0;
 
     while (done < size) {
-        size_t part;
+        size_t part = 0;
         mp_error error = mpos_read(channel, (unsigned char *)data + done,
                                    size - done, &part);
 

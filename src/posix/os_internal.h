@@ -24,7 +24,7 @@
 /* Sets the sentence "call: what the system says" and returns our code. */
 mp_error mpos_fail_errno(const char *call, int error);
 
-/* -- Locks and signals (os_thread.c) ---------------------------------------- */
+/* -- Locks and signals (os_thread.c) --------------------------------------- */
 
 /*
  * Guards what the port itself keeps (watched processes, build ids) and, where
@@ -37,14 +37,14 @@ extern mpos_mutex mpos_port_mutex;
 void mpos_signals_block(sigset_t *before);
 void mpos_signals_restore(const sigset_t *before);
 
-/* -- Descriptors (os_handle.c) ---------------------------------------------- */
+/* -- Descriptors (os_handle.c) --------------------------------------------- */
 
 /* Moves a descriptor above the standard three; closes it on failure. */
 mp_error mpos_raise_descriptor(int *descriptor);
 /* A reader whose other end is closed: what poll() finds ready at once. */
 mp_error mpos_ended_descriptor(int *descriptor);
 
-/* -- Close-on-exec (os_cloexec_atomic.c, os_cloexec_locked.c) --------------- */
+/* -- Close-on-exec (os_cloexec_atomic.c, os_cloexec_locked.c) -------------- */
 
 /* As the system calls of these names, with close-on-exec set on what they
  * make and no SIGPIPE from it. errno tells the cause. */
@@ -53,7 +53,7 @@ ssize_t mpos_recvmsg(int channel, struct msghdr *message);
 /* What sendmsg() needs to raise no signal. */
 extern const int mpos_send_flags;
 
-/* -- The end of a process (os_sentinel_pidfd.c, _kqueue.c, _pipe.c) --------- */
+/* -- The end of a process (os_sentinel_pidfd.c, _kqueue.c, _pipe.c) -------- */
 
 /* One process that is about to begin. */
 typedef struct mpos_birth {
@@ -95,7 +95,7 @@ void mpos_sentinel_close(int sentinel);
 /* Its value is the number of what mpos_birth_loaded() finds. */
 #define MPOS_DEATH_VARIABLE "MULTIPROC_DEATH"
 
-/* -- Starting a program (os_spawn_vfork.c, os_spawn_apple.c) ---------------- */
+/* -- Starting a program (os_spawn_vfork.c, os_spawn_apple.c) --------------- */
 
 typedef struct mpos_program {
     const char *path; /* what is executed ... */
@@ -108,10 +108,10 @@ typedef struct mpos_program {
     bool dies_with_parent; /* if the system can */
 } mpos_program;
 
-/* 0 or errno; the process exists if it returns 0. */
-int mpos_execute(pid_t *pid, const mpos_program *program);
+/* The process exists if it returns MP_OK. */
+mp_error mpos_execute(pid_t *pid, const mpos_program *program);
 
-/* -- This system (os_system_linux.c, _freebsd.c, _apple.c) ------------------ */
+/* -- This system (os_system_linux.c, _freebsd.c, _apple.c) ----------------- */
 
 extern const clockid_t mpos_clock;
 
@@ -122,6 +122,9 @@ int mpos_system_open_program(const char *path);
 /* As execve(), of a descriptor. */
 int mpos_system_execute(int descriptor, char *const *arguments,
                         char *const *environment);
+/* In a vforked child: as sigaction(), but without a trace in our memory. */
+int mpos_system_sigaction(int number, const struct sigaction *action,
+                          struct sigaction *before);
 /* In a vforked child: makes every descriptor from 3 on close-on-exec. */
 void mpos_system_close_on_exec(void);
 /* In a vforked child, before mpos_die_with_parent() finishes the job: 0, or
@@ -129,7 +132,7 @@ void mpos_system_close_on_exec(void);
 int mpos_system_die_with_parent(pid_t parent, bool parent_is_main_thread);
 bool mpos_system_is_main_thread(void);
 
-/* -- The program's file (os_module.c) --------------------------------------- */
+/* -- The program's file (os_module.c) -------------------------------------- */
 
 /* When the library is loaded: the earlier, the surer the file is found. */
 void mpos_program_loaded(void);
@@ -137,12 +140,12 @@ void mpos_program_loaded(void);
  * if that leads elsewhere by now the descriptor; it is -1 otherwise. */
 mp_error mpos_program_find(char *path, int *descriptor);
 
-/* -- Fork (os_fork.c) -------------------------------------------------------- */
+/* -- Fork (os_fork.c) ------------------------------------------------------ */
 
 /* This process was forked by mpos_fork in the main thread of its parent. */
 bool mpos_fork_was_in_main_thread(void);
 
-/* -- Object formats (os_module_elf.c, os_module_macho.c) --------------------- */
+/* -- Object formats (os_module_elf.c, os_module_macho.c) ------------------- */
 
 /* One loaded module, as the dynamic linker knows it; valid during the visit. */
 typedef struct mpos_image {

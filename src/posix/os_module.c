@@ -18,7 +18,7 @@
 
 enum { HASHES_KEPT = 8, WORD = 8 };
 
-/* -- The program's file ----------------------------------------------------- */
+/* -- The program's file ---------------------------------------------------- */
 
 static struct {
     char path[PATH_MAX]; /* as it was when the library was loaded */
@@ -120,7 +120,7 @@ mp_error mpos_program_path(char **path)
     return MP_OK;
 }
 
-/* -- Build ids -------------------------------------------------------------- */
+/* -- Build ids ------------------------------------------------------------- */
 
 /* For modules that were linked without an id. Their code is the same in every
  * process; reading all of it takes a while, so the last few are kept. */
@@ -200,7 +200,7 @@ static void identify(const mpos_image *image, unsigned char *id)
     keep(image, id);
 }
 
-/* -- Looking for a module --------------------------------------------------- */
+/* -- Looking for a module -------------------------------------------------- */
 
 typedef struct search {
     const void *address; /* or */

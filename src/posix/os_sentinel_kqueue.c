@@ -40,18 +40,17 @@ static mp_error add_watch(int sentinel)
     return MP_OK;
 }
 
+/* With mpos_port_mutex held. */
 static void remove_watch(int sentinel)
 {
     watch **place = &watches;
     watch *removed;
 
-    mpos_mutex_lock(&mpos_port_mutex);
     while (*place != NULL && (*place)->sentinel != sentinel)
         place = &(*place)->next;
     removed = *place;
     if (removed != NULL)
         *place = removed->next;
-    mpos_mutex_unlock(&mpos_port_mutex);
     free(removed);
 }
 
@@ -123,14 +122,18 @@ void mpos_birth_cancel(mpos_birth *birth)
 void mpos_birth_in_child(mpos_birth *birth)
 {
     int ended = -1;
+    bool is_needed = false;
 
-    (void)birth;
+    remove_watch(birth->sentinel);
     if (watches == NULL || mpos_ended_descriptor(&ended) != MP_OK)
         return;
     for (const watch *each = watches; each != NULL; each = each->next) {
-        if (each->sentinel != ended && fcntl(each->sentinel, F_GETFD) < 0)
+        is_needed |= each->sentinel == ended;
+        if (fcntl(each->sentinel, F_GETFD) < 0)
             fcntl(ended, F_DUPFD_CLOEXEC, each->sentinel);
     }
+    if (!is_needed)
+        close(ended);
 }
 
 void mpos_birth_loaded(void)
@@ -186,6 +189,8 @@ int mpos_sentinel_kill(const mpos_process *process, int number)
 
 void mpos_sentinel_close(int sentinel)
 {
+    mpos_mutex_lock(&mpos_port_mutex);
     remove_watch(sentinel);
+    mpos_mutex_unlock(&mpos_port_mutex);
     close(sentinel);
 }

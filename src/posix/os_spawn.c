@@ -63,13 +63,11 @@ static mp_error execute(mpos_process *out, const mpos_program *program,
                         mpos_birth *birth)
 {
     pid_t pid;
-    int cause = mpos_execute(&pid, program);
-    mp_error error;
+    mp_error error = mpos_execute(&pid, program);
 
-    if (cause != 0) {
+    if (error != MP_OK) {
         mpos_birth_cancel(birth);
-        return mpi_context(mpos_fail_errno("exec", cause), "can't start '%s'",
-                           program->path);
+        return mpi_context(error, "can't start '%s'", program->path);
     }
     error = mpos_birth_finish(birth, pid);
     if (error != MP_OK) {

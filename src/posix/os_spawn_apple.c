@@ -77,19 +77,19 @@ static int execute(pid_t *pid, const mpos_program *program,
     return cause;
 }
 
-int mpos_execute(pid_t *pid, const mpos_program *program)
+mp_error mpos_execute(pid_t *pid, const mpos_program *program)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     int cause = posix_spawn_file_actions_init(&actions);
 
     if (cause != 0)
-        return cause;
+        return mpos_fail_errno("posix_spawn_file_actions_init", cause);
     cause = posix_spawnattr_init(&attributes);
     if (cause == 0) {
         cause = execute(pid, program, &actions, &attributes);
         posix_spawnattr_destroy(&attributes);
     }
     posix_spawn_file_actions_destroy(&actions);
-    return cause;
+    return cause == 0 ? MP_OK : mpos_fail_errno("posix_spawn", cause);
 }

@@ -29,7 +29,8 @@ typedef struct child_plan {
     sigset_t mask;
     pid_t parent;
     bool parent_is_main_thread;
-    volatile int cause; /* out: errno of what failed in the child */
+    const char *volatile call; /* out: what failed in the child, or NULL */
+    volatile int cause;        /* out: its errno */
 } child_plan;
 
 /*
@@ -48,14 +49,14 @@ static void reset_signals(void)
         struct sigaction present;
         bool is_kept;
 
-        if (sigaction(number, NULL, &present) != 0)
+        if (mpos_system_sigaction(number, NULL, &present) != 0)
             continue;
         is_kept = (present.sa_flags & SA_SIGINFO) == 0 &&
                   (present.sa_handler == SIG_DFL ||
                    (present.sa_handler == SIG_IGN && number != SIGINT &&
                     number != SIGCHLD));
         if (!is_kept)
-            sigaction(number, &fresh, NULL);
+            mpos_system_sigaction(number, &fresh, NULL);
     }
 }
 
@@ -77,16 +78,21 @@ static int keep_handles(const mpos_program *program)
 }
 
 /* In the child; returns only if it failed. */
-static int become(const child_plan *plan)
+static int become(child_plan *plan)
 {
     const mpos_program *program = plan->program;
     int cause = keep_handles(program);
 
-    if (cause == 0 && program->dies_with_parent)
+    plan->call = "fcntl(F_SETFD)";
+    if (cause != 0)
+        return cause;
+    plan->call = "dying with the parent";
+    if (program->dies_with_parent)
         cause = mpos_system_die_with_parent(plan->parent,
                                             plan->parent_is_main_thread);
     if (cause != 0)
         return cause;
+    plan->call = "execve";
     reset_signals();
     mpos_signals_restore(&plan->mask);
     if (program->descriptor >= 0)
@@ -109,24 +115,26 @@ __attribute__((__noinline__)) static pid_t vfork_and_become(child_plan *plan)
     return pid;
 }
 
-int mpos_execute(pid_t *pid, const mpos_program *program)
+mp_error mpos_execute(pid_t *pid, const mpos_program *program)
 {
     child_plan plan = {
         .program = program,
         .parent = getpid(),
         .parent_is_main_thread = mpos_system_is_main_thread(),
-        .cause = 0,
     };
     pid_t child;
     int cause;
 
     mpos_signals_block(&plan.mask);
     child = vfork_and_become(&plan);
-    cause = child < 0 ? errno : plan.cause;
+    cause = errno;
     mpos_signals_restore(&plan.mask);
-    if (child > 0 && cause != 0)
+    if (child < 0)
+        return mpos_fail_errno("vfork", cause);
+    if (plan.cause != 0) {
         mpos_end_unborn(child);
-    if (cause == 0)
-        *pid = child;
-    return cause;
+        return mpos_fail_errno(plan.call, plan.cause);
+    }
+    *pid = child;
+    return MP_OK;
 }

@@ -8,6 +8,7 @@
 #include <sys/param.h>
 #include <sys/cpuset.h>
 #include <sys/procctl.h>
+#include <sys/syscall.h>
 #include <sys/sysctl.h>
 #include <sys/user.h>
 #include <unistd.h>
@@ -85,6 +86,13 @@ int mpos_system_execute(int descriptor, char *const *arguments,
                         char *const *environment)
 {
     return fexecve(descriptor, arguments, environment);
+}
+
+/* libthr keeps the handlers in its own table, which is our memory still. */
+int mpos_system_sigaction(int number, const struct sigaction *action,
+                          struct sigaction *before)
+{
+    return syscall(SYS_sigaction, number, action, before);
 }
 
 /* In a vforked child: nothing here may allocate or lock. */

@@ -40,7 +40,7 @@ bool mpos_system_is_main_thread(void)
     return (pid_t)syscall(SYS_gettid) == getpid();
 }
 
-/* -- Start time ------------------------------------------------------------- */
+/* -- Start time ------------------------------------------------------------ */
 
 /* Field 22 of proc(5)'s stat. Field 2 is in parentheses and may contain both
  * spaces and parentheses, so counting begins behind the last one. */
@@ -94,33 +94,36 @@ mp_error mpos_start_time(int64_t pid, uint64_t *ticks)
     return parse_start_time(stat, ticks);
 }
 
-/* -- Processors ------------------------------------------------------------- */
+/* -- Processors ------------------------------------------------------------ */
 
 unsigned mpos_cpu_count(void)
 {
+    long online;
+
     /* Doubled until the kernel's own set fits. */
     for (size_t cpus = CPU_SETSIZE; cpus <= 1U << 20; cpus *= 2) {
         cpu_set_t *set = CPU_ALLOC(cpus);
         size_t size = CPU_ALLOC_SIZE(cpus);
-        int result;
-        int count;
+        int count = 0;
+        bool is_too_small = false;
 
         if (set == NULL)
             break;
-        result = sched_getaffinity(0, size, set);
-        count = result == 0 ? CPU_COUNT_S(size, set) : 0;
+        if (sched_getaffinity(0, size, set) == 0)
+            count = CPU_COUNT_S(size, set);
+        else
+            is_too_small = errno == EINVAL;
         CPU_FREE(set);
         if (count > 0)
             return (unsigned)count;
-        if (errno != EINVAL)
+        if (!is_too_small)
             break;
     }
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-
+    online = sysconf(_SC_NPROCESSORS_ONLN);
     return online < 1 ? 1 : (unsigned)online;
 }
 
-/* -- The program's file ----------------------------------------------------- */
+/* -- The program's file ---------------------------------------------------- */
 
 mp_error mpos_system_program(char *path, size_t size)
 {
@@ -180,7 +183,13 @@ int mpos_system_execute(int descriptor, char *const *arguments,
                         AT_EMPTY_PATH);
 }
 
-/* -- Close-on-exec for all -------------------------------------------------- */
+int mpos_system_sigaction(int number, const struct sigaction *action,
+                          struct sigaction *before)
+{
+    return sigaction(number, action, before);
+}
+
+/* -- Close-on-exec for all ------------------------------------------------- */
 
 /* In a vforked child: nothing here may allocate or lock. */
 
@@ -261,7 +270,7 @@ void mpos_system_close_on_exec(void)
         mark_each();
 }
 
-/* -- Dying with the parent -------------------------------------------------- */
+/* -- Dying with the parent ------------------------------------------------- */
 
 /*
  * PR_SET_PDEATHSIG counts the thread that started us as the parent. Only of

@@ -2,6 +2,7 @@
 /* Mutexes, helper threads, and the signals a thread lets through. */
 #include "os_internal.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -54,7 +55,8 @@ static void *run_job(void *memory)
     return NULL;
 }
 
-static int start_detached(thread_job *job)
+/* stack_size 0: as large as the system likes. */
+static int start_detached(thread_job *job, size_t stack_size)
 {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -63,8 +65,8 @@ static int start_detached(thread_job *job)
     if (failure != 0)
         return failure;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    /* If the system wants more than this, its own default has to do. */
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    if (stack_size != 0)
+        pthread_attr_setstacksize(&attributes, stack_size);
     failure = pthread_create(&thread, &attributes, run_job, job);
     pthread_attr_destroy(&attributes);
     return failure;
@@ -81,7 +83,10 @@ mp_error mpos_thread_start(void (*run)(void *), void *argument)
     job->run = run;
     job->argument = argument;
     mpos_signals_block(&before);
-    failure = start_detached(job);
+    failure = start_detached(job, STACK_SIZE);
+    /* glibc takes thread-local variables out of the stack: too many of them? */
+    if (failure == EINVAL)
+        failure = start_detached(job, 0);
     mpos_signals_restore(&before);
     if (failure == 0)
         return MP_OK;

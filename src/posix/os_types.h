@@ -13,9 +13,9 @@ typedef struct mpos_mutex {
     pthread_mutex_t native;
 } mpos_mutex;
 
-#define MPOS_MUTEX_INIT                                                        \
-    {                                                                          \
-        PTHREAD_MUTEX_INITIALIZER                                              \
+#define MPOS_MUTEX_INIT           \
+    {                             \
+        PTHREAD_MUTEX_INITIALIZER \
     }
 
 #endif
