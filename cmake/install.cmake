@@ -13,16 +13,17 @@ endif()
 if(MULTIPROC_INSTALL_SHARED)
     list(APPEND MULTIPROC_INSTALLED_TARGETS multiproc_shared)
 endif()
-if(TARGET multiproc_worker)
-    list(APPEND MULTIPROC_INSTALLED_TARGETS multiproc_worker)
-    # The worker finds the library beside itself, wherever both are moved to.
-    if(APPLE)
-        set(MULTIPROC_ORIGIN "@loader_path")
-    else()
-        set(MULTIPROC_ORIGIN "$ORIGIN")
-    endif()
-    file(RELATIVE_PATH MULTIPROC_BIN_TO_LIB
-        "/prefix/${CMAKE_INSTALL_BINDIR}" "/prefix/${CMAKE_INSTALL_LIBDIR}")
+list(APPEND MULTIPROC_INSTALLED_TARGETS multiproc_worker)
+
+# The worker finds the library beside itself, wherever both are moved to.
+if(APPLE)
+    set(MULTIPROC_ORIGIN "@loader_path")
+else()
+    set(MULTIPROC_ORIGIN "$ORIGIN")
+endif()
+file(RELATIVE_PATH MULTIPROC_BIN_TO_LIB
+    "/prefix/${CMAKE_INSTALL_BINDIR}" "/prefix/${CMAKE_INSTALL_LIBDIR}")
+if(MULTIPROC_BUILD_SHARED)
     set_target_properties(multiproc_worker PROPERTIES
         INSTALL_RPATH "${MULTIPROC_ORIGIN}/${MULTIPROC_BIN_TO_LIB}")
 endif()

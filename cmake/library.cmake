@@ -12,11 +12,11 @@ else()
     set(MULTIPROC_BUILD_SHARED OFF)
 endif()
 
-# The tests look inside, which only the static library allows; it is built for
-# them then, and not installed.
+# Tests look inside, which only the static library allows; it is built for
+# them (and examples, benchmarks) then, but not installed.
 set(MULTIPROC_INSTALL_STATIC ${MULTIPROC_BUILD_STATIC})
 set(MULTIPROC_INSTALL_SHARED ${MULTIPROC_BUILD_SHARED})
-if(MULTIPROC_TESTS OR MULTIPROC_FUZZ)
+if(MULTIPROC_TESTS OR MULTIPROC_EXAMPLES OR MULTIPROC_BENCH OR MULTIPROC_FUZZ)
     set(MULTIPROC_BUILD_STATIC ON)
 endif()
 

@@ -114,10 +114,11 @@ function(multiproc_add_test name)
     endif()
     target_link_libraries(${name} PRIVATE multiproc_test_support ${library})
     multiproc_register(${name}
-        COMMAND ${MULTIPROC_TEST_LAUNCHER} $<TARGET_FILE:${name}>
+        COMMAND ${MULTIPROC_TEST_LAUNCHER} ${CMAKE_CROSSCOMPILING_EMULATOR}
+            $<TARGET_FILE:${name}>
         LABELS test ${ARG_LABELS}
         TIMEOUT ${ARG_TIMEOUT}
-        ENVIRONMENT "${MULTIPROC_PROGRAMS_FOR_TESTS}")
+        ENVIRONMENT "MULTIPROC_TEST_WORKER=$<TARGET_FILE:multiproc_worker>")
 endfunction()
 
 # multiproc_add_example(<name> [SOURCES ...] [ARGUMENTS ...] [LABELS ...]
@@ -144,12 +145,6 @@ function(multiproc_add_example name)
         endif()
     endforeach()
 endfunction()
-
-# Where tests find the worker.
-if(TARGET multiproc_worker)
-    set(MULTIPROC_PROGRAMS_FOR_TESTS
-        "MULTIPROC_TEST_WORKER=$<TARGET_FILE:multiproc_worker>")
-endif()
 
 # The part of multiproc_add_example for one method; reads its ARG_*.
 function(multiproc_register_example name method)

@@ -232,7 +232,7 @@ static bool preload(const mp_args *args)
     return true;
 }
 
-static int serve(mp_args *args)
+int mpi_forkserver_serve(mp_args *args)
 {
     server_state server = {0};
 
@@ -288,7 +288,7 @@ static mp_process *describe_server(mp_connection *end)
 
     if (process == NULL)
         return NULL;
-    process->target = serve;
+    process->target = mpi_forkserver_serve;
     process->target_name = mpi_strdup("forkserver");
     if (process->target_name == NULL) {
         mpi_process_free(process);

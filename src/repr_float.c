@@ -5,6 +5,7 @@
  */
 #include "repr.h"
 
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -319,20 +320,6 @@ size_t mpi_float_repr(char text[MPI_FLOAT_REPR_SIZE], double value)
     return size + put_plain_form(text + size, &number);
 }
 
-/* The bytes between the digits of a number with one decimal. */
-static void decimal_point(char point[8])
-{
-    char sample[16];
-    char *end;
-
-    snprintf(sample, sizeof(sample), "%.1f", 0.5);
-    end = strchr(sample, '5');
-    if (end == NULL || end <= sample + 1 || end - sample > 8)
-        end = strcpy(sample, "0.5") + 2;
-    *end = '\0';
-    strcpy(point, sample + 1);
-}
-
 static bool is_named(const char *text, size_t size, double *out)
 {
     static const struct {
@@ -354,20 +341,20 @@ static bool is_named(const char *text, size_t size, double *out)
 bool mpi_float_parse(const char *text, size_t size, double *out)
 {
     char copy[512];
-    char point[8];
+    const char *point = localeconv()->decimal_point;
+    size_t point_size = strlen(point);
     char *to = copy;
     char *end;
 
     if (is_named(text, size, out))
         return true;
-    decimal_point(point);
-    if (size == 0 || size > sizeof(copy) - sizeof(point))
+    if (size == 0 || size + point_size >= sizeof(copy))
         return false;
     for (size_t i = 0; i < size; i++) {
         if (strchr("0123456789+-.eE", text[i]) == NULL || text[i] == '\0')
             return false;
         if (text[i] == '.' && to - copy == (ptrdiff_t)i)
-            to += strlen(strcpy(to, point));
+            to = (char *)memcpy(to, point, point_size) + point_size;
         else
             *to++ = text[i];
     }

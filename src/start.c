@@ -46,9 +46,13 @@ static mp_error put_type(mp_obj *dict, const mp_process *process)
 
 static mp_error put_target(mp_obj *dict, const mp_process *process)
 {
+    bool is_server = process->target == mpi_forkserver_serve;
     mp_error err = MP_OK;
 
-    put(dict, "target", mp_obj_function(process->target), &err);
+    /* None: the fork server of the program that is run, which may be another
+     * one. */
+    put(dict, "target",
+        is_server ? mp_obj_none() : mp_obj_function(process->target), &err);
     put(dict, "target_name", mp_obj_str(process->target_name), &err);
     put(dict, "args", mp_obj_ref(process->args.tuple), &err);
     put(dict, "kwargs", mp_obj_ref(process->args.dict), &err);
@@ -192,7 +196,8 @@ static mp_error take_work(const mp_obj *dict, mp_process *process)
     if (mp_obj_get_str(dict, "type", &type) == MP_OK)
         return take_type(dict, type, process);
     err = mp_obj_get_str(dict, "target", &target);
-    if (err == MP_OK)
+    process->target = mpi_forkserver_serve;
+    if (err == MP_OK && !mp_obj_is_none(target))
         err = mp_obj_as_function(target, &process->target);
     if (err == MP_OK)
         err = take_text(dict, "target_name", &process->target_name);

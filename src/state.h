@@ -192,6 +192,8 @@ mp_error mpi_guard_check(void);
 /* -- forkserver.c ---------------------------------------------------------- */
 
 mp_error mpi_start_forkserver(mp_process *process);
+/* The server's target. */
+int mpi_forkserver_serve(mp_args *args);
 void mpi_forkserver_stop(void);
 void mpi_forkserver_after_fork(void);
 extern mpos_mutex mpi_forkserver_mutex;

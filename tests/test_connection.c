@@ -11,7 +11,7 @@
 
 enum { LARGE = 300 * 1000 }; /* more than any pipe holds */
 
-/* -- Targets ---------------------------------------------------------------- */
+/* -- Targets --------------------------------------------------------------- */
 
 /* Sends back whatever arrives until the end of file. */
 static int echo(mp_args *args)
@@ -39,7 +39,7 @@ static int send_and_leave(mp_args *args)
     return 0;
 }
 
-/* -- Helpers ---------------------------------------------------------------- */
+/* -- Helpers --------------------------------------------------------------- */
 
 static void make_pipe(mp_connection **first, mp_connection **second)
 {
@@ -77,7 +77,7 @@ static void write_raw(mp_connection *connection, const void *data, size_t size)
     cr_assert_eq(written, size);
 }
 
-/* -- Objects and bytes ------------------------------------------------------ */
+/* -- Objects and bytes ----------------------------------------------------- */
 
 METHOD_TEST(connection, child_sends_objects_until_it_closes)
 {
@@ -171,7 +171,7 @@ Test(connection, frame_is_cpythons)
     close_both(a, b);
 }
 
-/* -- Receiving into the caller's memory -------------------------------------- */
+/* -- Receiving into the caller's memory ------------------------------------ */
 
 Test(connection, message_that_does_not_fit_is_kept_for_the_next_call)
 {
@@ -193,7 +193,7 @@ Test(connection, message_that_does_not_fit_is_kept_for_the_next_call)
     close_both(a, b);
 }
 
-/* -- Ends ------------------------------------------------------------------- */
+/* -- Ends ------------------------------------------------------------------ */
 
 Test(connection, end_of_file_comes_after_what_was_sent)
 {
@@ -291,7 +291,7 @@ Test(connection, message_that_is_no_pickle_costs_only_itself)
     close_both(a, b);
 }
 
-/* -- Wrong use ---------------------------------------------------------------- */
+/* -- Wrong use ------------------------------------------------------------- */
 
 Test(connection, answers_closed_after_close)
 {

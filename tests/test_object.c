@@ -63,8 +63,8 @@ Test(object, boxes_every_c_type_as_the_python_type_it_stands_for)
 
 Test(object, boxes_functions_and_pointers_as_themselves)
 {
-    mp_obj *list = MP_LIST(target, &target, &list);
     const mp_obj *item;
+    mp_obj *list = MP_LIST(target, &target, &item);
     mp_function function = NULL;
 
     cr_assert_eq(mp_obj_item(list, 0, &item), MP_OK);

@@ -104,6 +104,20 @@ Test(pickle, writes_what_cpython_writes_for_containers)
                  "\x80\x04\x95\x08\0\0\0\0\0\0\0C\0\x94K\x01\x86\x94.");
 }
 
+Test(pickle, a_thousand_entries_are_followed_by_an_empty_batch_as_in_cpython)
+{
+    mp_obj *dict = MP_DICT();
+    void *data = NULL;
+    size_t size = 0;
+
+    for (int i = 0; i < 1000; i++)
+        cr_assert_eq(mp_obj_set_item(dict, mp_obj_int(i), MP_NONE), MP_OK);
+    cr_assert_eq(mp_pickle_dumps(dict, &data, &size), MP_OK);
+    cr_assert_arr_eq((const char *)data + size - 5, "Nu(u.", 5);
+    mp_free(data);
+    mp_obj_unref(dict);
+}
+
 Test(pickle, writes_a_shared_object_once)
 {
     mp_obj *shared = MP_LIST(7);

@@ -91,7 +91,7 @@ static int start_named_child(mp_args *args)
     return 0;
 }
 
-/* -- Helpers ---------------------------------------------------------------- */
+/* -- Helpers --------------------------------------------------------------- */
 
 static mp_obj *receive(mp_connection *connection)
 {
@@ -135,7 +135,7 @@ static mp_process *start_waiting(mp_start_method method, mp_connection **ours)
     return child;
 }
 
-/* -- Starting ---------------------------------------------------------------- */
+/* -- Starting -------------------------------------------------------------- */
 
 METHOD_TEST(process, result_of_the_target_is_the_exit_code)
 {
@@ -217,7 +217,7 @@ METHOD_TEST(process, child_reads_nothing_from_stdin)
     cr_assert_eq(support_run(method, read_stdin, NULL), 0);
 }
 
-/* -- Waiting and ending ------------------------------------------------------- */
+/* -- Waiting and ending ---------------------------------------------------- */
 
 METHOD_TEST(process, join_gives_up_after_timeout)
 {
@@ -311,7 +311,7 @@ METHOD_TEST(process, active_children_are_those_that_run)
     cr_assert_eq(count, 0);
 }
 
-/* -- Wrong use ----------------------------------------------------------------- */
+/* -- Wrong use ------------------------------------------------------------- */
 
 METHOD_TEST(process, argument_that_cannot_travel_leaves_no_process)
 {

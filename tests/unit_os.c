@@ -69,7 +69,7 @@ static mpos_wait_item item_of(mpos_handle handle)
     return item;
 }
 
-/* -- Time and chance ------------------------------------------------------ */
+/* -- Time and chance ------------------------------------------------------- */
 
 Test(os_time, clock_never_goes_backwards)
 {
@@ -126,7 +126,7 @@ Test(os_random, never_repeats)
     cr_assert_arr_neq(first, second, sizeof(first));
 }
 
-/* -- Who and where we are ------------------------------------------------- */
+/* -- Who and where we are -------------------------------------------------- */
 
 Test(os_ids, facts_have_names)
 {
@@ -218,7 +218,7 @@ Test(os_ids, missing_directory_is_named_in_the_sentence)
     cr_assert_not_null(strstr(mp_error_message(), "no such directory"));
 }
 
-/* -- Modules -------------------------------------------------------------- */
+/* -- Modules --------------------------------------------------------------- */
 
 static int variable_of_ours = 1;
 
@@ -316,7 +316,7 @@ Test(os_module, missing_library_is_not_loaded)
     cr_assert_str_not_empty(mp_error_message());
 }
 
-/* -- Pipes and channels --------------------------------------------------- */
+/* -- Pipes and channels ---------------------------------------------------- */
 
 Test(os_handle, pipe_carries_bytes_in_order)
 {
@@ -493,7 +493,7 @@ Test(os_handle, more_than_the_system_buffers_arrives_whole)
     free(sent.data);
 }
 
-/* -- Waiting -------------------------------------------------------------- */
+/* -- Waiting --------------------------------------------------------------- */
 
 enum { MANY = 200 };
 
@@ -637,7 +637,7 @@ Test(os_wait, a_write_in_another_thread_ends_the_wait)
     close_many();
 }
 
-/* -- Memory --------------------------------------------------------------- */
+/* -- Memory ---------------------------------------------------------------- */
 
 Test(os_memory, begins_zeroed_and_is_shared_between_mappings)
 {
@@ -702,7 +702,7 @@ Test(os_memory, more_than_the_machine_has_is_refused)
     cr_assert_str_not_empty(mp_error_message());
 }
 
-/* -- Processes ------------------------------------------------------------ */
+/* -- Processes ------------------------------------------------------------- */
 
 Test(os_process, attached_process_is_not_ready_while_it_lives)
 {
@@ -784,7 +784,7 @@ Test(os_process, missing_program_is_not_started)
     cr_assert_not_null(strstr(mp_error_message(), "/no/such/program"));
 }
 
-/* -- Threads -------------------------------------------------------------- */
+/* -- Threads --------------------------------------------------------------- */
 
 enum { THREADS = 4, ROUNDS = 20000 };
 

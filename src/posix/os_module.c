@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,8 +46,8 @@ void mpos_program_loaded(void)
     struct stat status;
 
     if (mpos_system_program(program.path, sizeof(program.path)) != MP_OK) {
-        strncpy(program.sentence, mp_error_message(),
-                sizeof(program.sentence) - 1);
+        snprintf(program.sentence, sizeof(program.sentence), "%s",
+                 mp_error_message());
         program.path[0] = '\0';
         return;
     }

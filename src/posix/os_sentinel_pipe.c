@@ -167,7 +167,7 @@ void mpos_birth_loaded(void)
         mpos_take_variable(MPOS_DEATH_VARIABLE, number, sizeof(number)) !=
             MP_OK)
         return;
-    descriptor = atoi(number);
+    descriptor = (int)strtol(number, NULL, 10);
     if (descriptor < 3 || fstat(descriptor, &status) != 0 ||
         !S_ISSOCK(status.st_mode))
         return;

@@ -52,7 +52,7 @@ static jmp_buf test_end;
 static uint64_t test_thread;
 static bool test_has_failed;
 
-/* -- What a test calls ---------------------------------------------------- */
+/* -- What a test calls ----------------------------------------------------- */
 
 static void print_line(const char *prefix, const char *text)
 {
@@ -149,7 +149,7 @@ void support_log(const char *prefix, const char *format, ...)
     print_line(prefix, message);
 }
 
-/* -- The set of tests ----------------------------------------------------- */
+/* -- The set of tests ------------------------------------------------------ */
 
 static bool comes_before(const support_test *a, const support_test *b)
 {
@@ -218,7 +218,7 @@ static bool is_wanted(const support_test *test, const run_options *options)
     return options->filter == NULL || glob_matches(options->filter, name);
 }
 
-/* -- In the test's process ------------------------------------------------ */
+/* -- In the test's process ------------------------------------------------- */
 
 static int run_body(const support_test *test)
 {
@@ -259,13 +259,14 @@ static int run_test_here(const char *wanted)
         support_enter_test();
         code = run_body(test);
         run_fini(test);
+        support_leave_test();
         return test_has_failed ? CODE_FAILED : code;
     }
     print_line("ERR ", "no such test");
     return CODE_FAILED;
 }
 
-/* -- In the runner -------------------------------------------------------- */
+/* -- In the runner --------------------------------------------------------- */
 
 static const char *judge(const support_test *test,
                          const support_outcome *outcome, counts *sum)
@@ -360,7 +361,7 @@ static void list_tests(const run_options *options)
     }
 }
 
-/* -- The command line ----------------------------------------------------- */
+/* -- The command line ------------------------------------------------------ */
 
 static const char *value_of(const char *argument, const char *option)
 {

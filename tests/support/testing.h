@@ -17,8 +17,10 @@
 /* Seconds a test may take unless it says .timeout = ... */
 #define SUPPORT_TIMEOUT 30.0
 
-/* Once per test process, before anything of the test's (main.c). */
+/* Once per test process, before anything of the test's and after all of it
+ * (main.c). */
 void support_enter_test(void);
+void support_leave_test(void);
 
 #ifdef MULTIPROC_HAVE_CRITERION
 
@@ -27,7 +29,7 @@ void support_enter_test(void);
 
 /*
  * Criterion has no hook that runs inside the test's process (report hooks run
- * in the runner) for all suites, so the test's entry is ours.
+ * in the runner) for all suites, so the test's entry and exit are ours.
  */
 #ifndef CR_TEST_TRAMPOLINE_
 #error "this Criterion builds tests in another way: see support_enter_test"
@@ -40,9 +42,12 @@ void support_enter_test(void);
         criterion_internal_test_setup();                                    \
         criterion_internal_test_main(CR_IDENTIFIER_(Category, Name, impl)); \
         criterion_internal_test_teardown();                                 \
+        support_leave_test();                                               \
     }
 
 #else
+
+#include "constructor.h"
 
 #include <math.h>
 #include <string.h>
@@ -91,25 +96,6 @@ void support_log(const char *prefix, const char *format, ...);
 #define SUPPORT_NO_MESSAGE ((const char *)0)
 #define SUPPORT_PLACE(fatal, expression) \
     (&(const support_place){__FILE__, __LINE__, fatal, expression})
-
-#ifdef _MSC_VER
-#pragma section(".CRT$XCU", read)
-#ifdef _WIN64
-#define SUPPORT_SYMBOL(name) "/include:" #name
-#else
-#define SUPPORT_SYMBOL(name) "/include:_" #name
-#endif
-#define SUPPORT_CONSTRUCTOR(name)                                         \
-    static void __cdecl name(void);                                       \
-    __declspec(allocate(".CRT$XCU")) void(__cdecl * name##_entry)(void) = \
-        name;                                                             \
-    __pragma(comment(                                                     \
-        linker, SUPPORT_SYMBOL(name##_entry))) static void __cdecl name(void)
-#else
-#define SUPPORT_CONSTRUCTOR(name)                            \
-    static void __attribute__((__constructor__)) name(void); \
-    static void name(void)
-#endif
 
 #define SUPPORT_TEST_(suite_, name_, ...)            \
     static void suite_##_##name_##_impl(void);       \

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+/* A program that knows nothing of multiproc. */
+int main(void)
+{
+    return 6;
+}

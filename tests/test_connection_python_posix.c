@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pipe whose other end a Python process holds: the frames and what is in
+ * them, in both directions.
+ *
+ * MULTIPROC_PYTHONS names the programs (separated by spaces); else python3.
+ */
+#include "support/testing.h"
+
+#include <multiproc.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LARGE = 20 * 1000 * 1000 };
+
+/* Sends back every object, and every message after the word "bytes". */
+static const char echo[] = "import sys\n"
+                           "from multiprocessing.connection import Connection\n"
+                           "c = Connection(int(sys.argv[1]))\n"
+                           "try:\n"
+                           "    while True:\n"
+                           "        o = c.recv()\n"
+                           "        c.send(o)\n"
+                           "        if o == 'bytes':\n"
+                           "            break\n"
+                           "    while True:\n"
+                           "        c.send_bytes(c.recv_bytes())\n"
+                           "except EOFError:\n"
+                           "    sys.exit(7)\n";
+
+static pid_t start_python(const char *python, mp_connection **ours)
+{
+    mp_connection *theirs;
+    intptr_t handle;
+    char number[16];
+    pid_t pid;
+
+    cr_assert_eq(mp_pipe(ours, &theirs, NULL), MP_OK);
+    cr_assert_eq(mp_connection_fileno(theirs, &handle), MP_OK);
+    snprintf(number, sizeof(number), "%d", (int)handle);
+    pid = fork();
+    if (pid == 0) {
+        fcntl((int)handle, F_SETFD, 0);
+        execlp(python, python, "-c", echo, number, (char *)NULL);
+        _exit(127);
+    }
+    cr_assert_gt(pid, 0);
+    cr_assert_eq(mp_connection_close(theirs), MP_OK);
+    return pid;
+}
+
+static void expect_echo(mp_connection *connection, mp_obj *obj)
+{
+    mp_obj *back = NULL;
+    mp_error err;
+
+    cr_assert_eq(mp_connection_send(connection, mp_obj_ref(obj)), MP_OK, "%s",
+                 mp_error_message());
+    err = mp_connection_recv(connection, &back);
+    cr_assert_eq(err, MP_OK, "%s", mp_error_message());
+    cr_assert(mp_obj_equal(obj, back));
+    cr_assert_eq(mp_obj_type(obj), mp_obj_type(back));
+    mp_obj_unref(back);
+    mp_obj_unref(obj);
+}
+
+static void expect_bytes_echo(mp_connection *connection, size_t size)
+{
+    unsigned char *data = malloc(size + 1);
+    void *back;
+    size_t back_size;
+
+    for (size_t i = 0; i < size; i++)
+        data[i] = (unsigned char)(i ^ i >> 8);
+    cr_assert_eq(mp_connection_send_bytes(connection, data, size), MP_OK);
+    cr_assert_eq(mp_connection_recv_bytes(connection, &back, &back_size),
+                 MP_OK);
+    cr_assert_eq(back_size, size);
+    cr_assert_eq(memcmp(back, data, size), 0);
+    mp_free(back);
+    free(data);
+}
+
+static void expect_exit(pid_t pid, int code)
+{
+    int status;
+
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFEXITED(status));
+    cr_assert_eq(WEXITSTATUS(status), code);
+}
+
+static void talk_to(const char *python)
+{
+    mp_connection *ours;
+    pid_t pid = start_python(python, &ours);
+
+    expect_echo(ours, MP_LIST(42, MP_NONE, "hello"));
+    expect_echo(ours, MP_DICT("k", MP_TUPLE(1, 2.5, MP_TRUE), 3, MP_SET(1)));
+    expect_echo(ours, MP_BYTES("\0\xff", 2));
+    expect_echo(ours, mp_obj_int(INT64_MIN));
+    expect_echo(ours, MP_BOX("h\xc3\xa9 \xf0\x9f\x90\x8d"));
+    expect_echo(ours, MP_BOX("bytes"));
+    expect_bytes_echo(ours, 0);
+    expect_bytes_echo(ours, 16384);
+    expect_bytes_echo(ours, 16385);
+    cr_assert_eq(mp_connection_close(ours), MP_OK);
+    expect_exit(pid, 7);
+}
+
+static bool runs(const char *python)
+{
+    char command[512];
+
+    snprintf(command, sizeof(command), "%s -c 0 > /dev/null 2>&1", python);
+    return system(command) == 0;
+}
+
+Test(connection_python, messages_pass_unchanged_in_both_directions,
+     .timeout = 60)
+{
+    const char *given = getenv("MULTIPROC_PYTHONS");
+    char *names = strdup(given != NULL ? given : "python3");
+    int count = 0;
+
+    for (char *name = strtok(names, " "); name != NULL;
+         name = strtok(NULL, " ")) {
+        if (!runs(name))
+            continue;
+        talk_to(name);
+        count++;
+    }
+    free(names);
+    if (count == 0)
+        cr_skip_test("there is no python3 here");
+}
+
+/* Larger than what either side buffers: it takes both to run at once. */
+static int send_large(mp_args *args)
+{
+    size_t size = (size_t)mp_arg_int(args, 1);
+    char *data = calloc(1, size);
+
+    data[size - 1] = 'x';
+    mp_check(mp_connection_send_bytes(mp_arg_connection(args, 0), data, size));
+    free(data);
+    return 0;
+}
+
+Test(connection_python, large_message_arrives_whole, .timeout = 60)
+{
+    mp_connection *ours;
+    mp_process *sender;
+    void *back;
+    size_t size;
+    pid_t pid;
+
+    if (!runs("python3"))
+        cr_skip_test("there is no python3 here");
+    pid = start_python("python3", &ours);
+    expect_echo(ours, MP_BOX("bytes"));
+    cr_assert_eq(
+        mp_process_create(&sender, send_large, MP_ARGS(ours, LARGE), NULL),
+        MP_OK);
+    cr_assert_eq(mp_process_start(sender), MP_OK, "%s", mp_error_message());
+    cr_assert_eq(mp_connection_recv_bytes(ours, &back, &size), MP_OK);
+    cr_assert_eq(size, LARGE);
+    cr_assert_eq(((char *)back)[LARGE - 1], 'x');
+    mp_free(back);
+    cr_assert_eq(mp_process_join(sender, 20), MP_OK);
+    cr_assert_eq(mp_process_close(sender), MP_OK);
+    cr_assert_eq(mp_connection_close(ours), MP_OK);
+    expect_exit(pid, 7);
+}
