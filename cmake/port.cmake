@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Which port, and which files of it: a mechanism is one file, chosen by asking
-# the system's headers, never by its name alone. The MULTIPROC_NO_* options
-# choose as if the answer had been no.
+# the system's headers, never by its name alone. Where the very system may
+# refuse it all the same (Linux), the second best is built in as well and the
+# choice is made at run time. The MULTIPROC_NO_* options choose as if the
+# answer had been no.
 include(CheckLibraryExists)
 include(CheckSymbolExists)
 
@@ -69,8 +71,10 @@ if(MULTIPROC_PORT STREQUAL "posix")
         src/posix/os_ids.c
         src/posix/os_load.c
         src/posix/os_memory.c
+        src/posix/os_memory_shm.c
         src/posix/os_module.c
         src/posix/os_process.c
+        src/posix/os_sentinel.c
         src/posix/os_spawn.c
         src/posix/os_thread.c
         src/posix/os_time.c
@@ -85,22 +89,27 @@ if(MULTIPROC_PORT STREQUAL "posix")
     # Where there is SHM_ANON, memfd_create() is only another name for it.
     if(MULTIPROC_HAVE_MEMFD AND NOT MULTIPROC_HAVE_SHM_ANON)
         list(APPEND MULTIPROC_PORT_SOURCES src/posix/os_memory_memfd.c)
-    else()
-        list(APPEND MULTIPROC_PORT_SOURCES src/posix/os_memory_shm.c)
-        check_library_exists(rt shm_open "" MULTIPROC_FOUND_RT)
-        check_symbol_exists(shm_open sys/mman.h MULTIPROC_FOUND_SHM_OPEN)
-        if(MULTIPROC_FOUND_RT AND NOT MULTIPROC_FOUND_SHM_OPEN)
-            list(APPEND MULTIPROC_PORT_LIBRARIES rt) # glibc before 2.34
-        endif()
+        list(APPEND MULTIPROC_PORT_DEFINITIONS MULTIPROC_MEMORY_MEMFD)
+    endif()
+    check_library_exists(rt shm_open "" MULTIPROC_FOUND_RT)
+    check_symbol_exists(shm_open sys/mman.h MULTIPROC_FOUND_SHM_OPEN)
+    if(MULTIPROC_FOUND_RT AND NOT MULTIPROC_FOUND_SHM_OPEN)
+        list(APPEND MULTIPROC_PORT_LIBRARIES rt) # glibc before 2.34
     endif()
 
     if(MULTIPROC_HAVE_PIDFD)
-        list(APPEND MULTIPROC_PORT_SOURCES src/posix/os_sentinel_pidfd.c)
+        set(sentinels pidfd pipe)
     elseif(MULTIPROC_HAVE_KQUEUE)
-        list(APPEND MULTIPROC_PORT_SOURCES src/posix/os_sentinel_kqueue.c)
+        set(sentinels kqueue)
     else()
-        list(APPEND MULTIPROC_PORT_SOURCES src/posix/os_sentinel_pipe.c)
+        set(sentinels pipe)
     endif()
+    foreach(mechanism IN LISTS sentinels)
+        string(TOUPPER ${mechanism} name)
+        list(APPEND MULTIPROC_PORT_SOURCES
+            src/posix/os_sentinel_${mechanism}.c)
+        list(APPEND MULTIPROC_PORT_DEFINITIONS MULTIPROC_SENTINEL_${name})
+    endforeach()
 
     if(APPLE)
         list(APPEND MULTIPROC_PORT_SOURCES

@@ -48,6 +48,10 @@ endif()
 if(CMAKE_CROSSCOMPILING AND WIN32)
     list(APPEND MULTIPROC_TEST_ENVIRONMENT WINEDEBUG=-all)
 endif()
+# Where a start takes twenty times as long, tests repeat less often.
+if(MULTIPROC_TEST_LAUNCHER OR CMAKE_CROSSCOMPILING)
+    list(APPEND MULTIPROC_TEST_ENVIRONMENT MULTIPROC_TEST_SCALE=50)
+endif()
 
 # Examples run once for each start method, which their environment names.
 set(MULTIPROC_START_METHOD_VARIABLE MULTIPROC_START_METHOD)

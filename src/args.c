@@ -56,7 +56,7 @@ static void expect(mp_error err, const place *where)
 {
     if (err >= MP_OK)
         return;
-    if (err == MP_ETYPE && where->name != NULL)
+    if (where->name != NULL)
         mpi_context(err, "%s() argument '%s'", where->args->name, where->name);
     else if (err != MP_EINDEX)
         mpi_context(err, "%s() argument %zu", where->args->name, where->index);

@@ -150,13 +150,21 @@ mp_error mpi_block_handles(const mpi_block *block, mpi_transport *transport)
 
     for (uint32_t i = 0; i < block->page->handle_count; i++) {
         int64_t handle;
+        mpos_handle copy;
         size_t index;
         mp_error err;
 
         memcpy(&handle, body + i * sizeof(handle), sizeof(handle));
-        err = mpi_transport_add(transport, (mpos_handle)handle, &index);
+        /* What we inherited, programs that we run would inherit as well. */
+        err = mpos_duplicate((mpos_handle)handle, &copy);
         if (err != MP_OK)
             return err;
+        mpos_close((mpos_handle)handle);
+        err = mpi_transport_add(transport, copy, &index);
+        if (err != MP_OK) {
+            mpos_close(copy);
+            return err;
+        }
     }
     return MP_OK;
 }

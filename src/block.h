@@ -49,7 +49,8 @@ mp_error mpi_block_create(mpi_block *block, const mpi_transport *transport,
 /* Takes the memory over, on failure too. MP_EVERSION, MP_EUNPICKLE: damaged. */
 mp_error mpi_block_open(mpi_block *block, mpos_handle memory,
                         const unsigned char *token);
-/* The handles, appended to an empty transport. */
+/* The handles that were inherited, now non-inheritable copies that the caller
+ * owns, appended to an empty transport. */
 mp_error mpi_block_handles(const mpi_block *block, mpi_transport *transport);
 const void *mpi_block_pickle(const mpi_block *block, size_t *size);
 /* Gives all back but the first page. */

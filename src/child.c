@@ -142,6 +142,7 @@ void mpi_child_run(mpi_block *block, mpi_transport *handles, mpi_role role,
                                                : start.parent->os.pid);
     if (err != MP_OK)
         fail();
+    mpi_forget_failure();
     run(start.process);
 }
 

@@ -12,7 +12,6 @@
 
 #include "lifetime.h"
 #include "pickle.h"
-#include "state.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +37,6 @@ struct mp_connection {
     bool is_broken;      /* a frame was cut short: there is no next one */
     bool is_left_behind; /* was open when this process was forked off */
     mpos_handle handle;
-    uint32_t fork_count; /* when the locks were last known to be good */
     mpos_mutex send_mutex;
     mpos_mutex recv_mutex;
     /* A message that has been received, but did not fit. */
@@ -51,26 +49,25 @@ static mp_connection *first_open;
 
 mpos_mutex mpi_connections_mutex = MPOS_MUTEX_INIT;
 
+/* With mpi_connections_mutex held; so is it while a handle is not in the list,
+ * or a child that another thread forks would keep it open unknowingly. */
 static void list_add(mp_connection *connection)
 {
-    mpos_mutex_lock(&mpi_connections_mutex);
     connection->next = first_open;
     connection->link = &first_open;
     if (connection->next != NULL)
         connection->next->link = &connection->next;
     first_open = connection;
-    mpos_mutex_unlock(&mpi_connections_mutex);
 }
 
 static void list_remove(mp_connection *connection)
 {
-    mpos_mutex_lock(&mpi_connections_mutex);
     *connection->link = connection->next;
     if (connection->next != NULL)
         connection->next->link = connection->link;
-    mpos_mutex_unlock(&mpi_connections_mutex);
 }
 
+/* With mpi_connections_mutex held. */
 static mp_connection *connection_new(mpos_handle handle, bool is_readable,
                                      bool is_writable)
 {
@@ -84,7 +81,6 @@ static mp_connection *connection_new(mpos_handle handle, bool is_readable,
     connection->handle = handle;
     connection->is_readable = is_readable;
     connection->is_writable = is_writable;
-    connection->fork_count = mpi_fork_count();
     connection->send_mutex = free_mutex;
     connection->recv_mutex = free_mutex;
     list_add(connection);
@@ -100,8 +96,10 @@ static void close_handle(mp_connection *connection)
 {
     if (connection->handle == MPOS_NONE)
         return;
+    mpos_mutex_lock(&mpi_connections_mutex);
     list_remove(connection);
     mpos_close(connection->handle);
+    mpos_mutex_unlock(&mpi_connections_mutex);
     connection->handle = MPOS_NONE;
     free(connection->kept);
     connection->kept = NULL;
@@ -176,7 +174,9 @@ static mp_error connection_rebuild(const mp_obj *state,
     err = mpi_transport_take(transport, place, &handle);
     if (err != MP_OK)
         return err;
+    mpos_mutex_lock(&mpi_connections_mutex);
     connection = connection_new(handle, is_readable, is_writable);
+    mpos_mutex_unlock(&mpi_connections_mutex);
     if (connection == NULL) {
         mpos_close(handle);
         return mpi_no_memory();
@@ -217,17 +217,7 @@ mp_error mp_obj_as_connection(const mp_obj *obj, mp_connection **out)
     return MP_OK;
 }
 
-/* -- Locking --------------------------------------------------------------- */
-
-/* Another thread may have held them when this process was forked. */
-static void renew_after_fork(mp_connection *connection)
-{
-    if (connection->fork_count == mpi_fork_count())
-        return;
-    mpos_mutex_reset(&connection->send_mutex);
-    mpos_mutex_reset(&connection->recv_mutex);
-    connection->fork_count = mpi_fork_count();
-}
+/* -- Checking -------------------------------------------------------------- */
 
 static mp_error check_direction(mp_connection *connection, bool is_sending)
 {
@@ -239,7 +229,6 @@ static mp_error check_direction(mp_connection *connection, bool is_sending)
         return mpi_fail(MP_EINVAL, "the connection only receives");
     if (!is_sending && !connection->is_readable)
         return mpi_fail(MP_EINVAL, "the connection only sends");
-    renew_after_fork(connection);
     return MP_OK;
 }
 
@@ -553,8 +542,12 @@ void mpi_connections_after_fork(const mpi_transport *kept)
 
     for (mp_connection *it = first_open; it != NULL; it = next) {
         next = it->next;
-        if (is_kept(it, kept))
+        if (is_kept(it, kept)) {
+            /* Another thread may have held them. */
+            mpos_mutex_reset(&it->send_mutex);
+            mpos_mutex_reset(&it->recv_mutex);
             continue;
+        }
         it->is_left_behind = true;
         close_handle(it);
     }
@@ -562,6 +555,7 @@ void mpi_connections_after_fork(const mpi_transport *kept)
 
 /* -- Making, asking, closing ----------------------------------------------- */
 
+/* With mpi_connections_mutex held. */
 static mp_error wrap_both(mpos_handle left, mpos_handle right, bool is_duplex,
                           mp_connection *ends[2])
 {
@@ -581,21 +575,23 @@ mp_error mp_pipe(mp_connection **first, mp_connection **second,
                  const mp_pipe_options *options)
 {
     bool is_duplex = options == NULL || !options->is_simplex;
-    mpos_handle left, right;
+    mpos_handle left = MPOS_NONE, right = MPOS_NONE;
     mp_connection *ends[2];
     mp_error err;
 
     if (first == NULL || second == NULL)
         return mpi_fail(MP_EINVAL, "there is nowhere to put the two ends");
+    mpos_mutex_lock(&mpi_connections_mutex);
     err = is_duplex ? mpos_channel(&left, &right) : mpos_pipe(&left, &right);
-    if (err != MP_OK)
-        return mpi_context(err, "can't create a pipe");
-    err = wrap_both(left, right, is_duplex, ends);
+    if (err == MP_OK)
+        err = wrap_both(left, right, is_duplex, ends);
     if (err != MP_OK) {
         mpos_close(left);
         mpos_close(right);
-        return err;
     }
+    mpos_mutex_unlock(&mpi_connections_mutex);
+    if (err != MP_OK)
+        return mpi_context(err, "can't create a pipe");
     ends[0]->is_users = true;
     ends[1]->is_users = true;
     *first = ends[0];

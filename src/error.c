@@ -74,6 +74,11 @@ mp_error mpi_no_memory(void)
     return mpi_fail(MP_ENOMEM, "out of memory");
 }
 
+void mpi_forget_failure(void)
+{
+    sentence[0] = 0;
+}
+
 #ifdef MULTIPROC_FAULTS
 #define MEMORY_IS_SHORT() (mpi_fault_hits("malloc") != MP_OK)
 #else

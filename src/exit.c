@@ -16,8 +16,11 @@ static void terminate_daemons(void)
     mpos_mutex_lock(&mpi_state.mutex);
     for (mp_process *child = mpi_state.children; child != NULL;
          child = child->next)
-        if (child->is_daemon)
+        if (child->is_daemon) {
             mp_process_terminate(child);
+            /* One that is suspended would never learn of it. */
+            mp_process_resume(child);
+        }
     mpos_mutex_unlock(&mpi_state.mutex);
 }
 

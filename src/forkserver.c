@@ -5,7 +5,8 @@
  * Each process that uses it has its own. They talk over one channel: a request
  * is a token and handles (the start block, the status pipe, the arguments'
  * handles), the reply a pid or a sentence. The server reaps its children and
- * writes their exit codes into their status pipes, which are the sentinels.
+ * writes their exit codes into their status pipes, which are the sentinels:
+ * 8 bytes that say only that it has ended, then 8 bytes of exit code.
  *
  * A child holds the writing end of its status pipe, too. So the end of file
  * comes when both server and child are gone: killing the server ends nobody's
@@ -39,7 +40,6 @@ typedef struct start_request {
 typedef struct start_reply {
     int32_t error;
     int64_t pid;
-    uint64_t start_time;
     char sentence[200];
 } start_reply;
 
@@ -49,6 +49,7 @@ typedef struct server_child {
     mpos_process os;
     mpos_handle status;
     bool is_daemon;
+    bool is_announced; /* its end, in the status pipe */
 } server_child;
 
 typedef struct server_state {
@@ -129,33 +130,36 @@ static mp_error fork_child(server_state *server, const start_request *request,
         become_child(server, request, handles, count, server_pid);
     if (err != MP_OK)
         return err;
-    /* Not reaped yet, so the pid is still its own. */
-    (void)mpos_start_time(child.os.pid, &child.os.start_time);
     child.status = handles[STATUS_HANDLE];
     server->children[server->count++] = child;
     return MP_OK;
 }
 
-static mp_error answer(server_state *server, const start_request *request,
-                       const mpos_handle *handles, size_t count)
+/* The newest child, or why there is none. */
+static mp_error reply_with(server_state *server, mp_error err)
 {
-    mp_error err = fork_child(server, request, handles, count);
     start_reply reply = {.error = err};
     mpos_bytes part = {&reply, sizeof(reply)};
     size_t written;
 
     if (err == MP_OK) {
         reply.pid = server->children[server->count - 1].os.pid;
-        reply.start_time = server->children[server->count - 1].os.start_time;
     } else {
         snprintf(reply.sentence, sizeof(reply.sentence), "%s",
                  mp_error_message());
-        mpos_close(handles[STATUS_HANDLE]);
     }
-    for (size_t i = 0; i < count; i++)
-        if (i != STATUS_HANDLE)
-            mpos_close(handles[i]);
     return mpos_write(server->control, &part, 1, &written);
+}
+
+static mp_error answer(server_state *server, const start_request *request,
+                       const mpos_handle *handles, size_t count)
+{
+    mp_error err = fork_child(server, request, handles, count);
+
+    for (size_t i = 0; i < count; i++)
+        if (i != STATUS_HANDLE || err != MP_OK)
+            mpos_close(handles[i]);
+    return reply_with(server, err);
 }
 
 /* False: the parent has closed its end or is gone. */
@@ -164,9 +168,13 @@ static bool serve_request(server_state *server)
     mpos_handle handles[MAX_HANDLES];
     start_request request;
     size_t got, count;
+    mp_error err = mpos_recv_handles(server->control, &request, sizeof(request),
+                                     &got, handles, MAX_HANDLES, &count);
 
-    if (mpos_recv_handles(server->control, &request, sizeof(request), &got,
-                          handles, MAX_HANDLES, &count) != MP_OK)
+    /* This one is lost; there are others to live on. */
+    if (err == MP_EMFILE)
+        return reply_with(server, err) == MP_OK;
+    if (err != MP_OK)
         return false;
     if (got == sizeof(request) && count >= OWN_HANDLES)
         return answer(server, &request, handles, count) == MP_OK;
@@ -179,11 +187,17 @@ static void report_end(server_state *server, size_t index)
 {
     server_child *child = &server->children[index];
     int code = 255;
-    int64_t status;
+    int64_t status = 0;
     mpos_bytes part = {&status, sizeof(status)};
     size_t written;
-    mp_error err = mpos_reap(&child->os, 0, &code);
+    mp_error err;
 
+    /* First of all, while its number can't be another's yet: whoever looks the
+     * number up sees this afterwards, and knows (attach_if_needed). */
+    if (!child->is_announced)
+        (void)mpos_write(child->status, &part, 1, &written);
+    child->is_announced = true;
+    err = mpos_reap(&child->os, 0, &code);
     if (err != MP_OK && err != MP_ENOTFOUND)
         return;
     status = code;
@@ -215,6 +229,7 @@ static bool preload(const mp_args *args)
     mp_function function;
     mp_args inner = {.name = "preload"};
     const mp_obj *item;
+    int code;
 
     if (mp_args_get(args, 1, &item) != MP_OK || mp_obj_is_none(item))
         return true;
@@ -223,13 +238,12 @@ static bool preload(const mp_args *args)
         return false;
     inner.tuple = mp_obj_ref(item);
     inner.dict = mp_obj_dict(NULL, 0);
-    if (function(&inner) != 0)
-        return false;
+    code = function(&inner);
     mp_obj_unref(inner.tuple);
     mp_obj_unref(inner.dict);
     fflush(stdout);
     fflush(stderr);
-    return true;
+    return code == 0;
 }
 
 int mpi_forkserver_serve(mp_args *args)
@@ -239,8 +253,10 @@ int mpi_forkserver_serve(mp_args *args)
     mpos_ignore_interrupts(true);
     if (mp_connection_fileno(mp_arg_connection(args, 0), &server.control) !=
             MP_OK ||
-        !has_room(&server) || !preload(args))
+        !has_room(&server) || !preload(args)) {
+        server_free(&server);
         return 1;
+    }
     while (serve_once(&server))
         ;
     for (size_t i = 0; i < server.count; i++)
@@ -432,7 +448,6 @@ static mp_error request_child(mp_process *process,
         return mpi_fail((mp_error)reply.error, "%s", reply.sentence);
     }
     process->os.pid = reply.pid;
-    process->os.start_time = reply.start_time;
     return MP_OK;
 }
 

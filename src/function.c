@@ -11,12 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * The module the last function lay in: nearly always the program itself.
- * Never forgotten, so it must not be unloaded: neither the program nor a
- * library with targets in use ever is.
- */
-static mpos_module last_module;
+/* The module that nearly every function lies in. No other is kept: a library
+ * may be unloaded, and another one take its place. */
+static mpos_module program;
 
 mpos_mutex mpi_function_mutex = MPOS_MUTEX_INIT;
 
@@ -42,31 +39,34 @@ static mp_error make_state(const mpos_module *module, uintptr_t address,
     return MP_OK;
 }
 
-static mp_error find_module(uintptr_t address)
+/* Its path is the caller's to free, unless it is the program's. */
+static mp_error find_module(uintptr_t address, mpos_module *module)
 {
-    mpos_module module;
     mp_error err;
 
-    if (is_within(&last_module, address))
+    if (is_within(&program, address)) {
+        *module = program;
         return MP_OK;
-    err = mpos_module_of((const void *)address, &module);
-    if (err != MP_OK)
-        return err;
-    free(last_module.path);
-    last_module = module;
-    return MP_OK;
+    }
+    err = mpos_module_of((const void *)address, module);
+    if (err == MP_OK && module->is_program && program.path == NULL)
+        program = *module;
+    return err;
 }
 
 static mp_error reduce(uintptr_t code, uintptr_t address, mp_obj **state)
 {
+    mpos_module module = {0};
     mp_error err;
 
     mpos_mutex_lock(&mpi_function_mutex);
-    err = find_module(code);
-    if (err == MP_OK && !is_within(&last_module, address))
+    err = find_module(code, &module);
+    if (err == MP_OK && !is_within(&module, address))
         err = MP_ENOTFOUND;
     if (err == MP_OK)
-        err = make_state(&last_module, address, state);
+        err = make_state(&module, address, state);
+    if (module.path != program.path)
+        free(module.path);
     mpos_mutex_unlock(&mpi_function_mutex);
     return err;
 }

@@ -22,6 +22,9 @@ mp_error mpi_fail(mp_error error, const char *format, ...) MP_PRINTF(2, 3);
 mp_error mpi_context(mp_error error, const char *format, ...) MP_PRINTF(2, 3);
 /* The usual one. */
 mp_error mpi_no_memory(void);
+/* As if nothing had failed in this thread yet: an old sentence would lie about
+ * whatever the user's code fails with. */
+void mpi_forget_failure(void);
 
 /* -- Allocation (error.c) -------------------------------------------------- */
 

@@ -134,7 +134,9 @@ typedef struct mpos_wait_item {
 mp_error mpos_wait(mpos_wait_item *items, size_t count, int64_t deadline);
 
 /* One message with handles over a channel (only where has_fork). The receiver
- * owns what arrives; *got 0: the other end is closed. At most 250 handles. */
+ * owns what arrives; *got 0: the other end is closed. At most 250 handles.
+ * MP_EMFILE: the receiver has no room for them; the message is lost, the next
+ * one is not. */
 mp_error mpos_send_handles(mpos_handle channel, const void *data, size_t size,
                            const mpos_handle *handles, size_t count);
 mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
@@ -212,7 +214,7 @@ void mpos_process_close(mpos_process *process);
  * MP_ENOTSUP: it can't here; the caller watches the parent in a thread.
  * MP_ENOTFOUND: the parent has gone already. */
 mp_error mpos_die_with_parent(int64_t parent_pid);
-/* SIGINT (Ctrl-C) is ignored, or has its default action again. */
+/* SIGINT (Ctrl-C) is ignored, or is again what it was before. */
 void mpos_ignore_interrupts(bool is_ignored);
 /* Ends this process at once: no atexit, no flushing. */
 MP_NORETURN void mpos_exit(int code);

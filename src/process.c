@@ -372,7 +372,10 @@ mp_error mp_process_set_name(mp_process *process, const char *name)
 
 int64_t mp_process_pid(mp_process *process)
 {
-    return check_alive_object(process) == MP_OK ? process->os.pid : 0;
+    if (check_alive_object(process) != MP_OK ||
+        mpi_run_of(process) < MPI_RUN_STARTED)
+        return 0;
+    return process->pid != 0 ? process->pid : process->os.pid;
 }
 
 bool mp_process_is_daemon(mp_process *process)
@@ -396,15 +399,45 @@ void *mp_process_fields(mp_process *process)
     return check_alive_object(process) == MP_OK ? process->fields : NULL;
 }
 
-/* The main process gets its key when somebody first needs it. */
+static mp_error store_authkey(mp_process *process, const void *key, size_t size,
+                              bool is_replaced)
+{
+    unsigned char *copy = mpi_malloc(size);
+    unsigned char *unused = copy;
+
+    if (copy == NULL)
+        return mpi_no_memory();
+    if (size > 0)
+        memcpy(copy, key, size);
+    mpos_mutex_lock(&process->mutex);
+    if (process->authkey == NULL || is_replaced) {
+        unused = process->authkey;
+        process->authkey = copy;
+        process->authkey_size = size;
+    }
+    mpos_mutex_unlock(&process->mutex);
+    free(unused);
+    return MP_OK;
+}
+
+static bool has_authkey(mp_process *process)
+{
+    bool has_one;
+
+    mpos_mutex_lock(&process->mutex);
+    has_one = process->authkey != NULL;
+    mpos_mutex_unlock(&process->mutex);
+    return has_one;
+}
+
+/* The main process gets its key when somebody first needs it; if several
+ * threads do at once, the first one's stays. */
 static mp_error make_authkey(mp_process *process)
 {
     unsigned char key[32];
     mp_error err = mpos_random(key, sizeof(key));
 
-    if (err != MP_OK)
-        return err;
-    return mp_process_set_authkey(process, key, sizeof(key));
+    return err == MP_OK ? store_authkey(process, key, sizeof(key), false) : err;
 }
 
 mp_error mp_process_authkey(mp_process *process, const void **key, size_t *size)
@@ -413,7 +446,7 @@ mp_error mp_process_authkey(mp_process *process, const void **key, size_t *size)
 
     if (err == MP_OK && (key == NULL || size == NULL))
         err = mpi_fail(MP_EINVAL, "there is nowhere to put the key");
-    if (err == MP_OK && process->authkey == NULL)
+    if (err == MP_OK && !has_authkey(process))
         err = make_authkey(process);
     if (err != MP_OK)
         return err;
@@ -426,21 +459,12 @@ mp_error mp_process_set_authkey(mp_process *process, const void *key,
                                 size_t size)
 {
     mp_error err = check_alive_object(process);
-    unsigned char *copy;
 
     if (err != MP_OK)
         return err;
     if (key == NULL && size > 0)
         return mpi_fail(MP_EINVAL, "the key is NULL");
-    copy = mpi_malloc(size);
-    if (copy == NULL)
-        return mpi_no_memory();
-    if (size > 0)
-        memcpy(copy, key, size);
-    free(process->authkey);
-    process->authkey = copy;
-    process->authkey_size = size;
-    return MP_OK;
+    return store_authkey(process, key, size, true);
 }
 
 /* -- Running --------------------------------------------------------------- */

@@ -6,6 +6,8 @@
  */
 #include "state.h"
 
+enum { MILLISECOND = 1000000 };
+
 static mp_error check_alive_object(const mp_process *process)
 {
     return mpi_lifetime_check(process, MPI_PROCESS);
@@ -53,20 +55,24 @@ static mp_error code_from_page(const mp_process *process, int *code)
     return MP_OK;
 }
 
-/* Under forkserver: its 8 bytes, or end of file when both it and the child
- * are gone; 255 then, as in Python. */
+/* Under forkserver: what the server says, or end of file when both it and the
+ * child are gone; 255 then, as in Python. */
 static mp_error reap_status(mp_process *process, int *code)
 {
     mpos_wait_item item = mpi_process_wait_item(process);
-    int64_t sent;
-    size_t got = 0;
+    int64_t sent[2]; /* that it has ended, and how */
+    size_t done = 0, got = 1;
     mp_error err = mpos_wait(&item, 1, 0);
 
     if (err != MP_OK)
         return err;
-    err = mpos_read(process->status, &sent, sizeof(sent), &got);
-    if (err == MP_OK && got == sizeof(sent)) {
-        *code = (int)sent;
+    while (err == MP_OK && got > 0 && done < sizeof(sent)) {
+        err = mpos_read(process->status, (char *)sent + done,
+                        sizeof(sent) - done, &got);
+        done += got;
+    }
+    if (err == MP_OK && done == sizeof(sent)) {
+        *code = (int)sent[1];
         return MP_OK;
     }
     if (code_from_page(process, code) != MP_OK)
@@ -119,6 +125,16 @@ bool mpi_process_poll(mp_process *process)
     return has_ended;
 }
 
+/* It has ended, but whoever traces it (a debugger, a sanitizer) is told first:
+ * a moment without the mutex. */
+static mp_error await_tracer(mp_process *process)
+{
+    mpos_mutex_unlock(&process->mutex);
+    mpos_sleep_until(mpos_now() + MILLISECOND);
+    mpos_mutex_lock(&process->mutex);
+    return MP_OK;
+}
+
 mp_error mpi_process_wait(mp_process *process, int64_t deadline)
 {
     mp_error err = MP_OK;
@@ -133,8 +149,8 @@ mp_error mpi_process_wait(mp_process *process, int64_t deadline)
         mpos_mutex_lock(&process->mutex);
         if (err == MP_OK)
             err = reap_if_ended(process);
-        if (err == MP_TIMED_OUT && deadline == MPOS_FOREVER)
-            err = MP_OK; /* it is on its way out */
+        if (err == MP_TIMED_OUT && mpos_now() < deadline)
+            err = await_tracer(process);
     }
     if (mpi_run_of(process) == MPI_RUN_FINISHED)
         err = MP_OK;
@@ -236,12 +252,30 @@ mp_phase mp_process_phase(mp_process *process)
 
 /* -- Ending ---------------------------------------------------------------- */
 
-/* Under forkserver the child is the server's; it is looked up when needed. */
+/*
+ * Under forkserver the child is the server's; it is looked up when needed. Its
+ * start time would cost every start more than the rest of the server's work:
+ * that nothing is known of its end yet, after it has been looked up, says as
+ * well that its number has not become another's.
+ */
 static mp_error attach_if_needed(mp_process *process)
 {
+    mpos_wait_item item = mpi_process_wait_item(process);
+    mpos_process found = {0};
+    mp_error err;
+
     if (process->status == MPOS_NONE || process->os.sentinel != MPOS_NONE)
         return MP_OK;
-    return mpos_attach(&process->os, process->os.pid, process->os.start_time);
+    err = mpos_attach(&found, process->os.pid, 0);
+    if (err != MP_OK)
+        return err;
+    err = mpos_wait(&item, 1, 0);
+    if (err == MP_TIMED_OUT) {
+        process->os = found;
+        return MP_OK;
+    }
+    mpos_process_close(&found);
+    return err == MP_OK ? MP_ENOTFOUND : err;
 }
 
 static mp_error send_signal(mp_process *process, mpos_signal signal)
@@ -292,6 +326,7 @@ mp_error mp_process_resume(mp_process *process)
 mp_error mp_process_sentinel(mp_process *process, mp_handle *out)
 {
     mp_error err = check_started(process);
+    mpos_handle handle;
 
     if (err == MP_OK && out == NULL)
         err = mpi_fail(MP_EINVAL, "there is nowhere to put the sentinel");
@@ -300,11 +335,12 @@ mp_error mp_process_sentinel(mp_process *process, mp_handle *out)
     if (err != MP_OK)
         return err;
     mpos_mutex_lock(&process->mutex);
-    process->is_sentinel_shown = true;
-    *out = mpi_process_wait_item(process).handle;
+    handle = mpi_process_wait_item(process).handle;
+    process->is_sentinel_shown = handle != MPOS_NONE;
     mpos_mutex_unlock(&process->mutex);
-    if (*out == MPOS_NONE)
+    if (handle == MPOS_NONE)
         return mpi_fail(MP_ESTATE, "%s has ended and been joined",
                         process->name);
+    *out = handle;
     return MP_OK;
 }

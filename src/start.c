@@ -18,6 +18,17 @@ static mp_obj *text_or_none(const char *text)
     return text == NULL ? mp_obj_none() : mp_obj_str(text);
 }
 
+/* Another thread may be setting it. */
+static mp_obj *executable_or_none(void)
+{
+    mp_obj *text;
+
+    mpos_mutex_lock(&mpi_state.mutex);
+    text = text_or_none(mpi_state.executable);
+    mpos_mutex_unlock(&mpi_state.mutex);
+    return text;
+}
+
 /* dict[key] = value, unless something has failed before. */
 static void put(mp_obj *dict, const char *key, mp_obj *value, mp_error *err)
 {
@@ -25,6 +36,35 @@ static void put(mp_obj *dict, const char *key, mp_obj *value, mp_error *err)
         *err = mp_obj_set_item(dict, mp_obj_str(key), value);
     else
         mp_obj_unref(value);
+}
+
+/* After a function of the user's, which need not leave a sentence. */
+static mp_error fail_of_type(mp_error err, const mp_process_type *type,
+                             const char *function)
+{
+    const char *cause = mp_error_message();
+
+    return mpi_fail(err, "%s of %s: %s", function,
+                    type->name == NULL ? "a process type" : type->name,
+                    *cause == 0 ? mp_strerror(err) : cause);
+}
+
+static mp_error put_state(mp_obj *dict, const mp_process *process)
+{
+    const mp_process_type *type = process->type;
+    mp_error err = MP_OK;
+    mp_obj *state;
+
+    if (type->get_state == NULL) {
+        put(dict, "fields", mp_obj_bytes(process->fields, type->size), &err);
+        return err;
+    }
+    mpi_forget_failure();
+    state = type->get_state(process->fields);
+    if (mp_obj_error(state) != MP_OK)
+        err = fail_of_type(mp_obj_error(state), type, "get_state");
+    put(dict, "fields", state, &err);
+    return err;
 }
 
 static mp_error put_type(mp_obj *dict, const mp_process *process)
@@ -37,11 +77,7 @@ static mp_error put_type(mp_obj *dict, const mp_process *process)
     if (err != MP_OK)
         return err;
     put(dict, "type", where, &err);
-    if (type->get_state != NULL)
-        put(dict, "fields", type->get_state(process->fields), &err);
-    else
-        put(dict, "fields", mp_obj_bytes(process->fields, type->size), &err);
-    return err;
+    return err == MP_OK ? put_state(dict, process) : err;
 }
 
 static mp_error put_target(mp_obj *dict, const mp_process *process)
@@ -51,6 +87,7 @@ static mp_error put_target(mp_obj *dict, const mp_process *process)
 
     /* None: the fork server of the program that is run, which may be another
      * one. */
+    put(dict, "type", mp_obj_none(), &err);
     put(dict, "target",
         is_server ? mp_obj_none() : mp_obj_function(process->target), &err);
     put(dict, "target_name", mp_obj_str(process->target_name), &err);
@@ -76,7 +113,7 @@ static mp_error describe(const mp_process *process, mp_obj *dict)
     put(dict, "parent_pid", mp_obj_int(mpos_pid()), &err);
     put(dict, "parent_start", mp_obj_int((int64_t)start_time), &err);
     put(dict, "method", mp_obj_int(mp_get_start_method()), &err);
-    put(dict, "executable", text_or_none(mpi_state.executable), &err);
+    put(dict, "executable", executable_or_none(), &err);
     if (err != MP_OK)
         return err;
     return process->type != NULL ? put_type(dict, process)
@@ -85,14 +122,15 @@ static mp_error describe(const mp_process *process, mp_obj *dict)
 
 /* A directory that has been deleted has no path; the child stays where it
  * is. As bytes, for it need not be UTF-8. */
-static mp_error put_directory(mp_obj *dict)
+static mp_error put_directory(mp_obj *dict, bool has_directory)
 {
     mp_error err = MP_OK;
-    char *path;
+    char *path = NULL;
 
-    if (mpos_working_directory(&path) != MP_OK)
-        return MP_OK;
-    put(dict, "directory", mp_obj_bytes(path, strlen(path) + 1), &err);
+    if (!has_directory || mpos_working_directory(&path) != MP_OK)
+        put(dict, "directory", mp_obj_none(), &err);
+    else
+        put(dict, "directory", mp_obj_bytes(path, strlen(path) + 1), &err);
     free(path);
     return err;
 }
@@ -104,14 +142,18 @@ mp_error mpi_start_encode(mp_process *process, mpi_transport *transport,
     mpi_buffer pickle = {0};
     mp_error err = describe(process, dict);
 
-    if (err == MP_OK && has_directory)
-        err = put_directory(dict);
+    if (err == MP_OK)
+        err = put_directory(dict, has_directory);
     if (err == MP_OK)
         err = mpi_pickle_dump(&pickle, dict, transport);
     if (err == MP_OK)
         err = mpi_block_create(&process->block, transport, &pickle);
     mpi_buffer_free(&pickle);
     mp_obj_unref(dict);
+    /* What we have written comes before what the child writes; and a forked
+     * child would write it again. */
+    fflush(stdout);
+    fflush(stderr);
     return err;
 }
 
@@ -162,8 +204,11 @@ static mp_error take_fields(const mp_obj *dict, mp_process *process)
     process->fields = mpi_calloc(1, type->size);
     if (process->fields == NULL)
         return mpi_no_memory();
-    if (type->set_state != NULL)
-        return type->set_state(process->fields, state);
+    if (type->set_state != NULL) {
+        mpi_forget_failure();
+        err = type->set_state(process->fields, state);
+        return err == MP_OK ? err : fail_of_type(err, type, "set_state");
+    }
     err = mp_obj_as_bytes(state, &data, &size);
     if (err != MP_OK)
         return err;
@@ -193,9 +238,11 @@ static mp_error take_work(const mp_obj *dict, mp_process *process)
     const mp_obj *type, *target, *args, *kwargs;
     mp_error err;
 
-    if (mp_obj_get_str(dict, "type", &type) == MP_OK)
+    err = mp_obj_get_str(dict, "type", &type);
+    if (err == MP_OK && !mp_obj_is_none(type))
         return take_type(dict, type, process);
-    err = mp_obj_get_str(dict, "target", &target);
+    if (err == MP_OK)
+        err = mp_obj_get_str(dict, "target", &target);
     process->target = mpi_forkserver_serve;
     if (err == MP_OK && !mp_obj_is_none(target))
         err = mp_obj_as_function(target, &process->target);
@@ -266,6 +313,7 @@ static void take_directory(const mp_obj *dict)
     size_t size;
 
     if (mp_obj_get_str(dict, "directory", &value) == MP_OK &&
+        !mp_obj_is_none(value) &&
         mp_obj_as_bytes(value, &path, &size) == MP_OK && size > 0 &&
         ((const char *)path)[size - 1] == 0)
         (void)mpos_change_directory(path);
@@ -323,8 +371,8 @@ static mp_error spawn_with(mp_process *process, mpi_transport *transport,
                            const char *variable)
 {
     char *no_arguments[] = {"", NULL};
+    mp_obj *program = executable_or_none();
     mpos_spawn_options options = {
-        .program = mpi_state.executable,
         .argv = mpi_state.argv == NULL ? no_arguments : mpi_state.argv,
         .variable = variable,
         .dies_with_parent = process->is_daemon,
@@ -332,11 +380,15 @@ static mp_error spawn_with(mp_process *process, mpi_transport *transport,
     size_t index;
     mp_error err = mpi_transport_add(transport, process->block.memory, &index);
 
-    if (err != MP_OK)
-        return err;
-    options.handles = transport->handles;
-    options.handle_count = transport->count;
-    return mpos_spawn(&process->os, &options);
+    if (err == MP_OK && !mp_obj_is_none(program))
+        err = mp_obj_as_str(program, &options.program, NULL);
+    if (err == MP_OK) {
+        options.handles = transport->handles;
+        options.handle_count = transport->count;
+        err = mpos_spawn(&process->os, &options);
+    }
+    mp_obj_unref(program);
+    return err;
 }
 
 mp_error mpi_start_spawn(mp_process *process)
@@ -392,11 +444,8 @@ static mp_error start_fork(mp_process *process)
     mpi_transport transport = {0};
     mp_error err = mpi_start_encode(process, &transport, false);
 
-    if (err == MP_OK) {
-        fflush(stdout);
-        fflush(stderr);
+    if (err == MP_OK)
         err = fork_now(process, &transport);
-    }
     mpi_transport_free(&transport);
     if (err != MP_OK)
         mpi_block_close(&process->block);
@@ -421,8 +470,6 @@ static mp_error start_by_method(mp_process *process)
     case MP_START_FORKSERVER:
         return mpi_start_forkserver(process);
     default:
-        fflush(stdout);
-        fflush(stderr);
         return mpi_start_spawn(process);
     }
 }
@@ -464,6 +511,7 @@ mp_error mp_process_start(mp_process *process)
     mpi_process_drop_work(process);
     /* Failure keeps the block as it is, which only costs memory. */
     (void)mpi_block_keep_page(&process->block);
+    process->pid = process->os.pid;
     mpi_run_set(process, MPI_RUN_STARTED);
     mpi_children_add(process);
     return MP_OK;

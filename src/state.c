@@ -42,21 +42,18 @@ mp_error mpi_state_init(void)
     return err;
 }
 
-uint32_t mpi_fork_count(void)
-{
-    return mpi_state.fork_count;
-}
-
 mp_error mpi_own_start_time(uint64_t *ticks)
 {
     mp_error err = MP_OK;
 
     mpos_mutex_lock(&mpi_state.mutex);
-    if (mpi_state.start_time == 0)
+    /* After a foreign fork() what we know is the original's. */
+    if (mpi_state.start_time == 0 || mpi_state.pid != mpos_pid())
         err = mpos_start_time(mpos_pid(), &mpi_state.start_time);
     *ticks = mpi_state.start_time;
     mpos_mutex_unlock(&mpi_state.mutex);
-    return err;
+    /* Not known here (Linux without /proc): then our number must do. */
+    return err == MP_ENOTSUP ? MP_OK : err;
 }
 
 mp_process *mp_current_process(void)
@@ -213,7 +210,6 @@ void mpi_state_after_fork(const mpi_transport *kept)
     mpi_state.children_limit = FEW_CHILDREN;
     mpi_state.last_child = 0;
     mpi_state.start_time = 0;
-    mpi_state.fork_count++;
     mpi_state.pid = mpos_pid();
     mpos_close(mpi_state.status);
     mpi_state.status = MPOS_NONE;

@@ -54,8 +54,9 @@ struct mp_process {
     mpi_atomic32 run;    /* an mpi_run */
     mp_error code_error; /* MP_OK: exitcode is known */
     int exitcode;
+    int64_t pid; /* of a child, for ever; os is forgotten in the end */
     mpos_process os;
-    /* Under forkserver: 8 bytes of exit code, then end of file. */
+    /* Under forkserver: where its end is told, see forkserver.c. */
     mpos_handle status;
     bool is_sentinel_shown;
     unsigned waiting; /* threads that use what must be closed at the end */
@@ -79,7 +80,6 @@ typedef struct mpi_process_state {
     size_t children_count;
     size_t children_limit; /* look for ended ones above this many */
     unsigned last_child;   /* the number in Process-N */
-    uint32_t fork_count;
     uint64_t start_time; /* ours; 0: not asked for yet */
 
     mp_start_method method;
@@ -97,7 +97,6 @@ extern mpi_process_state mpi_state;
 
 /* Makes mpi_state.current; to be called before it is used. */
 mp_error mpi_state_init(void);
-uint32_t mpi_fork_count(void);
 /* Of this process, cached. */
 mp_error mpi_own_start_time(uint64_t *ticks);
 void mpi_children_add(mp_process *process);

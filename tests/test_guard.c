@@ -430,11 +430,14 @@ METHOD_TEST(guard, program_may_have_any_unicode_path)
 
 static int compare_directory(mp_args *args)
 {
+    bool is_same;
     char *path;
 
     if (mpos_working_directory(&path) != MP_OK)
         return 1;
-    return strcmp(path, mp_arg_str(args, 0)) == 0 ? 0 : 2;
+    is_same = strcmp(path, mp_arg_str(args, 0)) == 0;
+    free(path);
+    return is_same ? 0 : 2;
 }
 
 METHOD_TEST(guard, child_is_in_its_parents_directory)

@@ -63,7 +63,7 @@ Test(object, boxes_every_c_type_as_the_python_type_it_stands_for)
 
 Test(object, boxes_functions_and_pointers_as_themselves)
 {
-    const mp_obj *item;
+    const mp_obj *item = NULL;
     mp_obj *list = MP_LIST(target, &target, &item);
     mp_function function = NULL;
 

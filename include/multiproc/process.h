@@ -19,6 +19,8 @@
  *   and the code above mp_main_guard() run again. Under fork it is a copy.
  * - A target that is to end early calls mp_exit(), not exit(): in a forked
  *   child exit() would run the atexit handlers the parent registered.
+ * - At the end of a child made by fork or forkserver only stdout and stderr are
+ *   flushed: close other files that were written to.
  * - A child has the connections it was given as arguments and no others, under
  *   fork, too.
  * - Children have /dev/null (NUL) as standard input.
@@ -170,6 +172,9 @@ MP_API void *mp_process_fields(mp_process *process);
  * @return MP_ENOTSUP  the system has no such start method.
  * @return MP_ENOTFOUND, MP_EACCES  the program file is gone or can't be run.
  * @return MP_EPROCLIM, MP_EMFILE, MP_ENOMEM, MP_ENOSPC  no room.
+ * @return MP_EINVAL  the command line and the environment are too long.
+ * @return MP_EPIPE  the fork server died; perhaps its preload function failed.
+ * @return MP_EOVERFLOW  more than 248 connections for the fork server.
  * @threads safe; starting the same object twice fails in one of them.
  * @fork under MP_START_FORK locks that other threads hold stay locked in the
  *       child, as always with fork.
@@ -179,7 +184,8 @@ MP_API mp_error mp_process_start(mp_process *process);
 /**
  * Calls the target in this process, as the child would. Python's p.run().
  * @param[out] code  what it returned; may be NULL.
- * @return MP_OK, MP_ECLOSED; MP_ESTATE after start.
+ * @return MP_OK, MP_ECLOSED; MP_ESTATE after start; MP_ENOTCHILD if another
+ *         process created the object.
  */
 MP_API mp_error mp_process_run(mp_process *process, int *code);
 
@@ -248,6 +254,7 @@ MP_API mp_error mp_process_resume(mp_process *process);
  * @return MP_OK  also for NULL.
  * @return MP_ESTATE  still running: join or terminate it first. Not closed.
  * @return MP_ECLOSED
+ * @threads no other thread may be using it.
  */
 MP_API mp_error mp_process_close(mp_process *process);
 
@@ -255,7 +262,7 @@ MP_API mp_error mp_process_close(mp_process *process);
 MP_API const char *mp_process_name(mp_process *process);
 /** @return MP_OK, MP_EINVAL (NULL, empty or not UTF-8), MP_ENOMEM */
 MP_API mp_error mp_process_set_name(mp_process *process, const char *name);
-/** 0 before it is started; Python's None. */
+/** 0 before it is started; Python's None. It stays when the process ends. */
 MP_API int64_t mp_process_pid(mp_process *process);
 MP_API bool mp_process_is_daemon(mp_process *process);
 /** Before start only: MP_ESTATE. */
@@ -270,8 +277,10 @@ MP_API mp_error mp_process_set_authkey(mp_process *process, const void *key,
 
 /**
  * A descriptor (HANDLE) that becomes ready (readable, signalled) when the
- * process ends; for poll() and the like. Owned by the process object.
- * @return MP_OK, MP_ESTATE (not started), MP_ECLOSED, MP_ENOTCHILD
+ * process ends; for poll() and the like. Owned by the process object. Ask for
+ * it right after the start, then it stays valid until mp_process_close().
+ * @return MP_OK, MP_ECLOSED, MP_ENOTCHILD
+ * @return MP_ESTATE  not started; or seen to have ended before anybody asked.
  */
 MP_API mp_error mp_process_sentinel(mp_process *process, mp_handle *out);
 

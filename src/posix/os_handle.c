@@ -397,6 +397,20 @@ static mp_error check_travellers(const travel_header *header,
     return raise_travellers(arrived);
 }
 
+/* Lest the next message begin in the middle of this one. */
+static void skip(mpos_handle channel, uint64_t size)
+{
+    unsigned char unwanted[256];
+    size_t got = 1;
+
+    for (; size > 0 && got > 0; size -= got) {
+        size_t part = size < sizeof(unwanted) ? (size_t)size : sizeof(unwanted);
+
+        if (mpos_read(channel, unwanted, part, &got) != MP_OK)
+            return;
+    }
+}
+
 static mp_error recv_message(mpos_handle channel, travellers *arrived,
                              size_t capacity, const struct iovec *room,
                              size_t *got)
@@ -412,8 +426,10 @@ static mp_error recv_message(mpos_handle channel, travellers *arrived,
     if (present < sizeof(header))
         return MP_OK;
     error = check_travellers(&header, arrived, capacity);
-    if (error != MP_OK)
+    if (error != MP_OK) {
+        skip(channel, header.size);
         return error;
+    }
     /* What does not fit stays there, to be read. */
     wanted = header.size < room->iov_len ? (size_t)header.size : room->iov_len;
     error = read_all(channel, room->iov_base, wanted, got);

@@ -53,7 +53,7 @@ ssize_t mpos_recvmsg(int channel, struct msghdr *message);
 /* What sendmsg() needs to raise no signal. */
 extern const int mpos_send_flags;
 
-/* -- The end of a process (os_sentinel_pidfd.c, _kqueue.c, _pipe.c) -------- */
+/* -- The end of a process (os_sentinel.c) ---------------------------------- */
 
 /* One process that is about to begin. */
 typedef struct mpos_birth {
@@ -84,7 +84,7 @@ void mpos_end_unborn(pid_t pid);
 mp_error mpos_sentinel_attach(int *sentinel, pid_t pid);
 /* poll() may say too much or too little of a sentinel that is a mere hint: it
  * is looked at again at least every so many nanoseconds. */
-extern const int64_t mpos_sentinel_slice;
+int64_t mpos_sentinel_slice(void);
 bool mpos_sentinel_has_ended(int sentinel, bool is_polled);
 /* As waitpid(WNOHANG). */
 pid_t mpos_sentinel_collect(const mpos_process *process, int *status);
@@ -94,6 +94,36 @@ void mpos_sentinel_close(int sentinel);
 
 /* Its value is the number of what mpos_birth_loaded() finds. */
 #define MPOS_DEATH_VARIABLE "MULTIPROC_DEATH"
+
+/*
+ * One way to tell it (os_sentinel_pidfd.c, _kqueue.c, _pipe.c): what is behind
+ * the functions above.
+ */
+typedef struct mpos_sentinel_mechanism {
+    int64_t slice;
+    /* MP_ENOTSUP: this system refuses it. Another failure decides nothing. */
+    mp_error (*probe)(void);
+    mp_error (*begin)(mpos_birth *birth);
+    mp_error (*finish)(mpos_birth *birth, pid_t pid);
+    void (*cancel)(mpos_birth *birth);
+    void (*in_child)(mpos_birth *birth);
+    void (*loaded)(void);
+    mp_error (*attach)(int *sentinel, pid_t pid);
+    bool (*has_ended)(int sentinel, bool is_polled);
+    pid_t (*collect)(const mpos_process *process, int *status);
+    int (*kill)(const mpos_process *process, int number);
+    void (*close)(int sentinel);
+} mpos_sentinel_mechanism;
+
+extern const mpos_sentinel_mechanism mpos_sentinel_pidfd;
+extern const mpos_sentinel_mechanism mpos_sentinel_kqueue;
+extern const mpos_sentinel_mechanism mpos_sentinel_pipe;
+
+/* -- Shared memory (os_memory_memfd.c, os_memory_shm.c) -------------------- */
+
+/* As mpos_memory_create. MP_ENOTSUP: this system refuses it. */
+mp_error mpos_memory_create_memfd(size_t size, mpos_handle *handle);
+mp_error mpos_memory_create_shm(size_t size, mpos_handle *handle);
 
 /* -- Starting a program (os_spawn_vfork.c, os_spawn_apple.c) --------------- */
 

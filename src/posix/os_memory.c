@@ -1,10 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* Mapping shared memory; os_memory_memfd.c and os_memory_shm.c create it. */
+/*
+ * Shared memory, made by the first mechanism that this system does not refuse:
+ * an old kernel or a container's filter may refuse what the headers promise.
+ */
 #include "os_internal.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+
+/* The best first. */
+static mp_error (*const mechanisms[])(size_t size, mpos_handle *handle) = {
+#ifdef MULTIPROC_MEMORY_MEMFD
+    mpos_memory_create_memfd,
+#endif
+    mpos_memory_create_shm,
+};
+
+enum { MECHANISM_COUNT = sizeof(mechanisms) / sizeof(mechanisms[0]) };
+
+mp_error mpos_memory_create(size_t size, mpos_handle *handle)
+{
+    mp_error error = MP_ENOTSUP;
+
+    for (size_t i = 0; error == MP_ENOTSUP && i < MECHANISM_COUNT; i++)
+        error = mechanisms[i](size, handle);
+    return error;
+}
 
 mp_error mpos_memory_size(mpos_handle handle, size_t *size)
 {

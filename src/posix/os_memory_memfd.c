@@ -22,6 +22,8 @@ static mp_error create_empty(int *memory)
     *memory = memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
     if (*memory < 0 && errno == EINVAL)
         *memory = memfd_create(name, MFD_CLOEXEC);
+    if (*memory < 0 && errno == EPERM) /* a container's way to say ENOSYS */
+        errno = ENOSYS;
     if (*memory < 0)
         return mpos_fail_errno("memfd_create", errno);
     return mpos_raise_descriptor(memory);
@@ -80,7 +82,7 @@ static mp_error reserve(int memory, size_t size)
     return result == 0 ? MP_OK : mpos_fail_errno("fallocate", cause);
 }
 
-mp_error mpos_memory_create(size_t size, mpos_handle *handle)
+mp_error mpos_memory_create_memfd(size_t size, mpos_handle *handle)
 {
     int memory;
     mp_error error = create_empty(&memory);

@@ -59,7 +59,7 @@ static int reserve(int memory, size_t size)
 }
 #endif
 
-mp_error mpos_memory_create(size_t size, mpos_handle *handle)
+mp_error mpos_memory_create_shm(size_t size, mpos_handle *handle)
 {
     int memory;
     int cause;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -128,14 +129,28 @@ void mpos_process_close(mpos_process *process)
 
 void mpos_ignore_interrupts(bool is_ignored)
 {
+    static struct sigaction before;
+    static bool is_remembered;
     struct sigaction action = {.sa_flags = 0};
 
-    action.sa_handler = is_ignored ? SIG_IGN : SIG_DFL;
+    if (is_ignored == is_remembered)
+        return;
+    action.sa_handler = SIG_IGN;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGINT, is_ignored ? &action : &before,
+              is_ignored ? &before : NULL);
+    is_remembered = is_ignored;
 }
+
+/*
+ * A pointer is filled in when the program is loaded. A call would leave it to
+ * the dynamic linker to find the function when it is first called: in every
+ * forked child anew, which costs it nine page faults.
+ */
+static void (*const volatile end_process)(int) = _exit;
 
 void mpos_exit(int code)
 {
-    _exit(code);
+    end_process(code);
+    abort(); /* not reached; the compiler can't know */
 }

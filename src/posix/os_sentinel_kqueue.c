@@ -24,8 +24,6 @@ typedef struct watch {
 /* Guarded by mpos_port_mutex. */
 static watch *watches;
 
-const int64_t mpos_sentinel_slice = MPOS_FOREVER;
-
 static mp_error add_watch(int sentinel)
 {
     watch *added = mpi_malloc(sizeof(*added));
@@ -93,33 +91,46 @@ static int watch_end(int sentinel, pid_t pid)
     return result == 0 ? 0 : errno;
 }
 
+static void close_sentinel(int sentinel)
+{
+    mpos_mutex_lock(&mpos_port_mutex);
+    remove_watch(sentinel);
+    mpos_mutex_unlock(&mpos_port_mutex);
+    close(sentinel);
+}
+
+static mp_error probe(void)
+{
+    return MP_OK;
+}
+
 /* Before the process exists, lest there be no descriptor left after it. */
-mp_error mpos_birth_begin(mpos_birth *birth)
+static mp_error begin(mpos_birth *birth)
 {
     return open_kqueue(&birth->sentinel);
 }
 
-mp_error mpos_birth_finish(mpos_birth *birth, pid_t pid)
+static void cancel(mpos_birth *birth)
+{
+    if (birth->sentinel >= 0)
+        close_sentinel(birth->sentinel);
+    birth->sentinel = -1;
+}
+
+static mp_error finish(mpos_birth *birth, pid_t pid)
 {
     int cause = watch_end(birth->sentinel, pid);
 
     if (cause == 0)
         return MP_OK;
-    mpos_birth_cancel(birth);
+    cancel(birth);
     /* Ended already; macOS does not count what waits to be collected. */
     if (cause == ESRCH)
         return mpos_ended_descriptor(&birth->sentinel);
     return mpos_fail_errno("kevent", cause);
 }
 
-void mpos_birth_cancel(mpos_birth *birth)
-{
-    if (birth->sentinel >= 0)
-        mpos_sentinel_close(birth->sentinel);
-    birth->sentinel = -1;
-}
-
-void mpos_birth_in_child(mpos_birth *birth)
+static void in_child(mpos_birth *birth)
 {
     int ended = -1;
     bool is_needed = false;
@@ -136,11 +147,11 @@ void mpos_birth_in_child(mpos_birth *birth)
         close(ended);
 }
 
-void mpos_birth_loaded(void)
+static void loaded(void)
 {
 }
 
-mp_error mpos_sentinel_attach(int *sentinel, pid_t pid)
+static mp_error attach(int *sentinel, pid_t pid)
 {
     int opened;
     int cause;
@@ -150,26 +161,26 @@ mp_error mpos_sentinel_attach(int *sentinel, pid_t pid)
         return error;
     cause = watch_end(opened, pid);
     if (cause != 0) {
-        mpos_sentinel_close(opened);
+        close_sentinel(opened);
         return mpos_fail_errno("kevent", cause);
     }
     *sentinel = opened;
     return MP_OK;
 }
 
-bool mpos_sentinel_has_ended(int sentinel, bool is_polled)
+static bool has_ended(int sentinel, bool is_polled)
 {
     (void)sentinel;
     return is_polled;
 }
 
-pid_t mpos_sentinel_collect(const mpos_process *process, int *status)
+static pid_t collect(const mpos_process *process, int *status)
 {
     /* Not waitid(), which is not to be relied upon on macOS. */
     return waitpid((pid_t)process->pid, status, WNOHANG);
 }
 
-int mpos_sentinel_kill(const mpos_process *process, int number)
+static int send_signal(const mpos_process *process, int number)
 {
     struct pollfd item = {.fd = (int)process->sentinel, .events = POLLIN};
     pid_t pid = (pid_t)process->pid;
@@ -187,10 +198,17 @@ int mpos_sentinel_kill(const mpos_process *process, int number)
     return kill(pid, number);
 }
 
-void mpos_sentinel_close(int sentinel)
-{
-    mpos_mutex_lock(&mpos_port_mutex);
-    remove_watch(sentinel);
-    mpos_mutex_unlock(&mpos_port_mutex);
-    close(sentinel);
-}
+const mpos_sentinel_mechanism mpos_sentinel_kqueue = {
+    .slice = MPOS_FOREVER,
+    .probe = probe,
+    .begin = begin,
+    .finish = finish,
+    .cancel = cancel,
+    .in_child = in_child,
+    .loaded = loaded,
+    .attach = attach,
+    .has_ended = has_ended,
+    .collect = collect,
+    .kill = send_signal,
+    .close = close_sentinel,
+};

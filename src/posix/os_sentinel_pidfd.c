@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a process, told by a pidfd: Linux 5.4 and later. */
+/*
+ * The end of a process, told by a pidfd: Linux 5.4 and later, where neither a
+ * container's filter nor a tool that knows no pidfd is in the way.
+ */
 #include "os_internal.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { BY_PIDFD = 3 }; /* P_PIDFD; not every libc's header has it */
-
-const int64_t mpos_sentinel_slice = MPOS_FOREVER;
 
 /* -1 and errno, like the call. */
 static int open_pidfd(pid_t pid)
@@ -17,13 +19,40 @@ static int open_pidfd(pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0U);
 }
 
-mp_error mpos_birth_begin(mpos_birth *birth)
+/* Looks at this very process, which is no child of its own: ECHILD is what
+ * waitid() says if it knows pidfds. 0, or errno if something is refused. */
+static int try_on(int pidfd)
+{
+    siginfo_t info;
+
+    if (waitid((idtype_t)BY_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) == 0)
+        return ENOSYS;
+    if (errno != ECHILD)
+        return errno;
+    return syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0U) == 0 ? 0 : errno;
+}
+
+static mp_error probe(void)
+{
+    int pidfd = open_pidfd(getpid());
+    int cause = pidfd < 0 ? errno : try_on(pidfd);
+
+    if (pidfd >= 0)
+        close(pidfd);
+    if (cause == 0)
+        return MP_OK;
+    if (cause == EMFILE || cause == ENFILE || cause == ENOMEM)
+        return mpos_fail_errno("pidfd_open", cause);
+    return mpi_fail(MP_ENOTSUP, "pidfd_open: %s", strerror(cause));
+}
+
+static mp_error begin(mpos_birth *birth)
 {
     (void)birth;
     return MP_OK;
 }
 
-mp_error mpos_birth_finish(mpos_birth *birth, pid_t pid)
+static mp_error finish(mpos_birth *birth, pid_t pid)
 {
     birth->sentinel = open_pidfd(pid);
     if (birth->sentinel >= 0)
@@ -35,21 +64,21 @@ mp_error mpos_birth_finish(mpos_birth *birth, pid_t pid)
     return mpos_fail_errno("pidfd_open", errno);
 }
 
-void mpos_birth_cancel(mpos_birth *birth)
+static void cancel(mpos_birth *birth)
 {
     (void)birth;
 }
 
-void mpos_birth_in_child(mpos_birth *birth)
+static void in_child(mpos_birth *birth)
 {
     (void)birth;
 }
 
-void mpos_birth_loaded(void)
+static void loaded(void)
 {
 }
 
-mp_error mpos_sentinel_attach(int *sentinel, pid_t pid)
+static mp_error attach(int *sentinel, pid_t pid)
 {
     int opened = open_pidfd(pid);
     mp_error error;
@@ -63,13 +92,13 @@ mp_error mpos_sentinel_attach(int *sentinel, pid_t pid)
     return error;
 }
 
-bool mpos_sentinel_has_ended(int sentinel, bool is_polled)
+static bool has_ended(int sentinel, bool is_polled)
 {
     (void)sentinel;
     return is_polled;
 }
 
-pid_t mpos_sentinel_collect(const mpos_process *process, int *status)
+static pid_t collect(const mpos_process *process, int *status)
 {
     siginfo_t info = {.si_pid = 0};
 
@@ -86,7 +115,7 @@ pid_t mpos_sentinel_collect(const mpos_process *process, int *status)
     return info.si_pid;
 }
 
-int mpos_sentinel_kill(const mpos_process *process, int number)
+static int send_signal(const mpos_process *process, int number)
 {
     int result = (int)syscall(SYS_pidfd_send_signal, (int)process->sentinel,
                               number, NULL, 0U);
@@ -96,7 +125,22 @@ int mpos_sentinel_kill(const mpos_process *process, int number)
     return result;
 }
 
-void mpos_sentinel_close(int sentinel)
+static void close_sentinel(int sentinel)
 {
     close(sentinel);
 }
+
+const mpos_sentinel_mechanism mpos_sentinel_pidfd = {
+    .slice = MPOS_FOREVER,
+    .probe = probe,
+    .begin = begin,
+    .finish = finish,
+    .cancel = cancel,
+    .in_child = in_child,
+    .loaded = loaded,
+    .attach = attach,
+    .has_ended = has_ended,
+    .collect = collect,
+    .kill = send_signal,
+    .close = close_sentinel,
+};

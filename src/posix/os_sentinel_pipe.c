@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of a process, where no descriptor stands for a process.
+ * The end of a process, where no descriptor may stand for a process.
  *
  * A child keeps the other end of a pipe open for as long as it lives. That is
  * a hint in both directions: its own descendants may keep the pipe open after
@@ -35,8 +35,6 @@ typedef struct watch {
 /* Both guarded by mpos_port_mutex. */
 static watch *watches;
 static int own_end = -1; /* what tells our parent */
-
-const int64_t mpos_sentinel_slice = SLICE;
 
 static mp_error add_watch(int sentinel, int keeper, pid_t pid, bool is_child)
 {
@@ -111,7 +109,12 @@ static bool other_has_ended(pid_t pid, uint64_t start_time)
     return start_time != 0 && now != start_time;
 }
 
-mp_error mpos_birth_begin(mpos_birth *birth)
+static mp_error probe(void)
+{
+    return MP_OK;
+}
+
+static mp_error begin(mpos_birth *birth)
 {
     mpos_handle reader;
     mpos_handle writer;
@@ -124,20 +127,7 @@ mp_error mpos_birth_begin(mpos_birth *birth)
     return MP_OK;
 }
 
-mp_error mpos_birth_finish(mpos_birth *birth, pid_t pid)
-{
-    mp_error error = add_watch(birth->sentinel, -1, pid, true);
-
-    if (error != MP_OK) {
-        mpos_birth_cancel(birth);
-        return error;
-    }
-    close(birth->inherited);
-    birth->inherited = -1;
-    return MP_OK;
-}
-
-void mpos_birth_cancel(mpos_birth *birth)
+static void cancel(mpos_birth *birth)
 {
     if (birth->sentinel >= 0)
         close(birth->sentinel);
@@ -147,7 +137,20 @@ void mpos_birth_cancel(mpos_birth *birth)
     birth->inherited = -1;
 }
 
-void mpos_birth_in_child(mpos_birth *birth)
+static mp_error finish(mpos_birth *birth, pid_t pid)
+{
+    mp_error error = add_watch(birth->sentinel, -1, pid, true);
+
+    if (error != MP_OK) {
+        cancel(birth);
+        return error;
+    }
+    close(birth->inherited);
+    birth->inherited = -1;
+    return MP_OK;
+}
+
+static void in_child(mpos_birth *birth)
 {
     close(birth->sentinel);
     if (own_end >= 0)
@@ -157,7 +160,7 @@ void mpos_birth_in_child(mpos_birth *birth)
         each->is_child = false;
 }
 
-void mpos_birth_loaded(void)
+static void loaded(void)
 {
     struct stat status;
     char number[16];
@@ -175,7 +178,7 @@ void mpos_birth_loaded(void)
     own_end = descriptor;
 }
 
-mp_error mpos_sentinel_attach(int *sentinel, pid_t pid)
+static mp_error attach(int *sentinel, pid_t pid)
 {
     mpos_handle reader;
     mpos_handle writer;
@@ -196,7 +199,7 @@ mp_error mpos_sentinel_attach(int *sentinel, pid_t pid)
     return MP_OK;
 }
 
-bool mpos_sentinel_has_ended(int sentinel, bool is_polled)
+static bool has_ended(int sentinel, bool is_polled)
 {
     watch found;
 
@@ -208,25 +211,25 @@ bool mpos_sentinel_has_ended(int sentinel, bool is_polled)
     return other_has_ended(found.pid, found.start_time);
 }
 
-pid_t mpos_sentinel_collect(const mpos_process *process, int *status)
+static pid_t collect(const mpos_process *process, int *status)
 {
     return waitpid((pid_t)process->pid, status, WNOHANG);
 }
 
-int mpos_sentinel_kill(const mpos_process *process, int number)
+static int send_signal(const mpos_process *process, int number)
 {
     pid_t pid = (pid_t)process->pid;
 
     /* Nobody but this process can make a child's number free again, by
      * collecting it; any other's is free as soon as it has ended. */
-    if (mpos_sentinel_has_ended((int)process->sentinel, false)) {
+    if (has_ended((int)process->sentinel, false)) {
         errno = ESRCH;
         return -1;
     }
     return kill(pid, number);
 }
 
-void mpos_sentinel_close(int sentinel)
+static void close_sentinel(int sentinel)
 {
     watch *removed = remove_watch(sentinel);
 
@@ -237,3 +240,18 @@ void mpos_sentinel_close(int sentinel)
         close(removed->keeper);
     free(removed);
 }
+
+const mpos_sentinel_mechanism mpos_sentinel_pipe = {
+    .slice = SLICE,
+    .probe = probe,
+    .begin = begin,
+    .finish = finish,
+    .cancel = cancel,
+    .in_child = in_child,
+    .loaded = loaded,
+    .attach = attach,
+    .has_ended = has_ended,
+    .collect = collect,
+    .kill = send_signal,
+    .close = close_sentinel,
+};

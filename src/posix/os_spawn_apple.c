@@ -46,7 +46,6 @@ static int set_signals(posix_spawnattr_t *attributes)
     int cause;
 
     sigemptyset(&reset);
-    sigaddset(&reset, SIGINT);
     sigaddset(&reset, SIGCHLD);
     cause = posix_spawnattr_setsigdefault(attributes, &reset);
     if (cause != 0)

@@ -15,13 +15,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
 enum { EXEC_FAILED = 127 };
 
-#ifndef NSIG
-#define NSIG 65
+#ifdef _SIG_MAXSIG
+enum { SIGNALS_END = _SIG_MAXSIG }; /* FreeBSD's NSIG leaves out half */
+#elif defined(NSIG)
+enum { SIGNALS_END = NSIG };
+#else
+enum { SIGNALS_END = 65 };
 #endif
 
 typedef struct child_plan {
@@ -35,9 +40,9 @@ typedef struct child_plan {
 
 /*
  * A signal that is handled has its default action after exec anyway; this is
- * for the moment between unblocking and exec. What is ignored stays so, but
- * for the two that decide whether the child can be interrupted and can wait
- * for children of its own.
+ * for the moment between unblocking and exec. What is ignored stays so, which
+ * nohup and a shell's & rely on; but for SIGCHLD: the child could not wait for
+ * children of its own.
  */
 static void reset_signals(void)
 {
@@ -45,7 +50,7 @@ static void reset_signals(void)
 
     fresh.sa_handler = SIG_DFL;
     sigemptyset(&fresh.sa_mask);
-    for (int number = 1; number < NSIG; number++) {
+    for (int number = 1; number < SIGNALS_END; number++) {
         struct sigaction present;
         bool is_kept;
 
@@ -53,8 +58,7 @@ static void reset_signals(void)
             continue;
         is_kept = (present.sa_flags & SA_SIGINFO) == 0 &&
                   (present.sa_handler == SIG_DFL ||
-                   (present.sa_handler == SIG_IGN && number != SIGINT &&
-                    number != SIGCHLD));
+                   (present.sa_handler == SIG_IGN && number != SIGCHLD));
         if (!is_kept)
             mpos_system_sigaction(number, &fresh, NULL);
     }
@@ -123,11 +127,15 @@ mp_error mpos_execute(pid_t *pid, const mpos_program *program)
         .parent_is_main_thread = mpos_system_is_main_thread(),
     };
     pid_t child;
+    int cancellation;
     int cause;
 
     mpos_signals_block(&plan.mask);
+    /* The child passes cancellation points, and thinks that it is us. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);
     child = vfork_and_become(&plan);
     cause = errno;
+    pthread_setcancelstate(cancellation, NULL);
     mpos_signals_restore(&plan.mask);
     if (child < 0)
         return mpos_fail_errno("vfork", cause);

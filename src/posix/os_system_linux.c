@@ -42,31 +42,65 @@ bool mpos_system_is_main_thread(void)
 
 /* -- Start time ------------------------------------------------------------ */
 
-/* Field 22 of proc(5)'s stat. Field 2 is in parentheses and may contain both
+/* Fields of proc(5)'s stat. The second is in parentheses and may contain both
  * spaces and parentheses, so counting begins behind the last one. */
-static mp_error parse_start_time(const char *stat, uint64_t *ticks)
+enum { STATE = 3, THREADS = 20, START_TIME = 22 };
+
+/* NULL: there are not as many. */
+static const char *field_of(const char *stat, int number)
 {
     const char *place = strrchr(stat, ')');
 
-    if (place == NULL || place[1] == '\0')
-        return mpi_fail(MP_EIO, "/proc/<pid>/stat: unknown format");
-    place += 2;
-    if (*place == 'Z' || *place == 'X')
-        return mpi_fail(MP_ENOTFOUND, "the process has ended");
-    for (int field = 3; field < 22; field++) {
+    for (int field = 2; place != NULL && field < number; field++) {
         place = strchr(place, ' ');
-        if (place == NULL)
-            return mpi_fail(MP_EIO, "/proc/<pid>/stat: unknown format");
-        place++;
+        place = place != NULL ? place + 1 : NULL;
     }
-    *ticks = strtoull(place, NULL, 10);
+    return place;
+}
+
+static mp_error parse_start_time(const char *stat, uint64_t *ticks)
+{
+    const char *state = field_of(stat, STATE);
+    const char *threads = field_of(stat, THREADS);
+    const char *start_time = field_of(stat, START_TIME);
+
+    if (start_time == NULL)
+        return mpi_fail(MP_EIO, "/proc/<pid>/stat: unknown format");
+    /* Where only the main thread has ended, there are others left. */
+    if ((*state == 'Z' || *state == 'X') && strtol(threads, NULL, 10) <= 1)
+        return mpi_fail(MP_ENOTFOUND, "the process has ended");
+    *ticks = strtoull(start_time, NULL, 10);
+    return MP_OK;
+}
+
+/*
+ * A container may lack /proc, or show that of other processes, in which our
+ * numbers mean somebody else. Asked once in each process, as far as it is well.
+ */
+static mp_error check_proc(void)
+{
+    static mpi_atomic32 checked; /* the pid for which all was well */
+    char self[24];
+    uint32_t pid = (uint32_t)getpid();
+    ssize_t size;
+
+    if (mpi_atomic32_load(&checked) == pid)
+        return MP_OK;
+    size = readlink("/proc/self", self, sizeof(self) - 1);
+    if (size < 0)
+        return mpi_fail(MP_ENOTSUP, "/proc/self: %s", strerror(errno));
+    self[size] = '\0';
+    if (strtoul(self, NULL, 10) != pid)
+        return mpi_fail(MP_ENOTSUP, "/proc belongs to another PID namespace");
+    mpi_atomic32_store(&checked, pid);
     return MP_OK;
 }
 
 static mp_error fail_open(const char *path, int cause)
 {
-    if (cause == ENOENT && access(OWN_FILE, F_OK) != 0 && errno == ENOENT)
-        return mpi_fail(MP_ENOTSUP, "/proc is not mounted");
+    /* It was well, but no longer is? */
+    if (cause == ENOENT && access("/proc/self", F_OK) != 0)
+        return mpi_fail(MP_ENOTSUP, "/proc/self: %s", strerror(errno));
     return mpos_fail_errno(path, cause);
 }
 
@@ -77,7 +111,10 @@ mp_error mpos_start_time(int64_t pid, uint64_t *ticks)
     ssize_t size;
     int cause;
     int file;
+    mp_error error = check_proc();
 
+    if (error != MP_OK)
+        return error;
     snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)pid);
     file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)

@@ -76,7 +76,7 @@ static mp_error wait_polling(mpos_wait_item *items, struct pollfd *polled,
     int64_t slice;
 
     if (prepare(items, polled, count))
-        longest = mpos_sentinel_slice;
+        longest = mpos_sentinel_slice();
     slice = longest;
     for (;;) {
         int timeout = timeout_until(deadline, slice);

@@ -160,7 +160,9 @@ static int talk_to_a_child(void)
         mp_obj_as_str(obj, &word, NULL) != MP_OK || strcmp(word, "word") != 0)
         return 4;
     mp_obj_unref(obj);
-    return 0;
+    mp_connection_close(ours);
+    mp_connection_close(theirs);
+    return mp_process_close(child) == MP_OK ? 0 : 5;
 }
 
 int main(int argc, char **argv)

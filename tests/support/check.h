@@ -15,5 +15,10 @@ bool support_has_children(void);
 /* Names in the system's shared-memory folder that begin with prefix; 0 where
  * there is no such folder. */
 size_t support_shared_names(const char *prefix);
+/* Bytes of memory this process has touched. */
+size_t support_memory_in_use(void);
+/* Valgrind runs this program: limits are not the kernel's there, and what it
+ * executes it opens by name, with the help of /proc. */
+bool support_has_valgrind(void);
 
 #endif

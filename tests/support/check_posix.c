@@ -6,7 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,4 +50,28 @@ size_t support_shared_names(const char *prefix)
     }
     closedir(folder);
     return count;
+}
+
+size_t support_memory_in_use(void)
+{
+    unsigned long long size, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    struct rusage usage;
+
+    if (file == NULL) {
+        /* Only the largest that it ever was, which serves to see growth. */
+        getrusage(RUSAGE_SELF, &usage);
+        return (size_t)usage.ru_maxrss * 1024;
+    }
+    if (fscanf(file, "%llu %llu", &size, &resident) != 2)
+        resident = 0;
+    fclose(file);
+    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+bool support_has_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+
+    return preloaded != NULL && strstr(preloaded, "/vgpreload") != NULL;
 }

@@ -4,6 +4,7 @@
 
 #include <windows.h>
 
+#include <psapi.h>
 #include <tlhelp32.h>
 
 size_t support_open_handles(void)
@@ -33,4 +34,19 @@ size_t support_shared_names(const char *prefix)
 {
     (void)prefix; /* sections live exactly as long as their handles */
     return 0;
+}
+
+size_t support_memory_in_use(void)
+{
+    PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof(counters)};
+
+    if (!K32GetProcessMemoryInfo(GetCurrentProcess(), &counters,
+                                 sizeof(counters)))
+        return 0;
+    return counters.PagefileUsage;
+}
+
+bool support_has_valgrind(void)
+{
+    return false;
 }

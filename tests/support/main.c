@@ -36,6 +36,7 @@ save_arguments(int argc, char **argv)
 void support_enter_test(void)
 {
     setpgid(0, 0);
+    signal(SIGINT, SIG_DFL); /* ignored in what a shell starts with & */
     unsetenv("BXFI_MAP");
     if (!has_passed_guard)
         mp_main_guard(saved_argc, saved_argv);

@@ -31,6 +31,11 @@ void support_read_file(const char *path, char *text, size_t size)
 #define SUPPORT_IS_WATCHED 0
 #endif
 
+bool support_is_watched(void)
+{
+    return SUPPORT_IS_WATCHED;
+}
+
 size_t support_scaled(size_t count)
 {
     const char *scale = getenv("MULTIPROC_TEST_SCALE");

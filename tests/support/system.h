@@ -27,10 +27,10 @@ bool support_rename_file(const char *from, const char *to);
 /* What is in a file, cut to fit and terminated; "" if there is none. */
 void support_read_file(const char *path, char *text, size_t size);
 
-/* Bytes of memory this process has touched. */
-size_t support_memory_in_use(void);
 /* As many handles as that may be open at once, if the system can be asked. */
 bool support_allow_handles(size_t count);
+/* A sanitizer looks on: memory is given back late, starts are slow. */
+bool support_is_watched(void);
 /* How often to repeat what is to be done count times: fewer where
  * MULTIPROC_TEST_SCALE (a divisor) or what watches the program says so. */
 size_t support_scaled(size_t count);

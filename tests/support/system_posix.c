@@ -97,23 +97,6 @@ bool support_rename_file(const char *from, const char *to)
     return rename(from, to) == 0;
 }
 
-size_t support_memory_in_use(void)
-{
-    unsigned long long size, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    struct rusage usage;
-
-    if (file == NULL) {
-        /* Only the largest that it ever was, which serves to see growth. */
-        getrusage(RUSAGE_SELF, &usage);
-        return (size_t)usage.ru_maxrss * 1024;
-    }
-    if (fscanf(file, "%llu %llu", &size, &resident) != 2)
-        resident = 0;
-    fclose(file);
-    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 bool support_allow_handles(size_t count)
 {
     struct rlimit limit;

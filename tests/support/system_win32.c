@@ -8,8 +8,6 @@
 
 #include <windows.h>
 
-#include <psapi.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,16 +104,6 @@ bool support_rename_file(const char *from, const char *to)
     wchar_t source[SUPPORT_PATH_SIZE], target[SUPPORT_PATH_SIZE];
 
     return MoveFileW(wide(from, source), wide(to, target)) != 0;
-}
-
-size_t support_memory_in_use(void)
-{
-    PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof(counters)};
-
-    if (!K32GetProcessMemoryInfo(GetCurrentProcess(), &counters,
-                                 sizeof(counters)))
-        return 0;
-    return counters.PagefileUsage;
 }
 
 bool support_allow_handles(size_t count)
