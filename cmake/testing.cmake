@@ -50,7 +50,7 @@ if(CMAKE_CROSSCOMPILING AND WIN32)
 endif()
 # Where a start takes twenty times as long, tests repeat less often.
 if(MULTIPROC_TEST_LAUNCHER OR CMAKE_CROSSCOMPILING)
-    list(APPEND MULTIPROC_TEST_ENVIRONMENT MULTIPROC_TEST_SCALE=50)
+    list(APPEND MULTIPROC_TEST_ENVIRONMENT MULTIPROC_TEST_SCALE=100)
 endif()
 
 # Examples run once for each start method, which their environment names.

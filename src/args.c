@@ -114,6 +114,17 @@ ACCESSORS(obj, object, as_obj)
 ACCESSORS(function, mp_function, mp_obj_as_function)
 ACCESSORS(connection, connection, mp_obj_as_connection)
 
+const void *mp_kwarg_bytes(const mp_args *args, const char *name, size_t *size)
+{
+    place where = {args, name, 0};
+    const void *data = NULL;
+    const mp_obj *obj;
+
+    if (mp_kwargs_get(args, name, &obj) == MP_OK)
+        expect(mp_obj_as_bytes(obj, &data, size), &where);
+    return data;
+}
+
 const void *mp_arg_bytes(const mp_args *args, size_t index, size_t *size)
 {
     place where = {args, NULL, index};

@@ -39,13 +39,19 @@ typedef struct mpi_start_page {
 typedef struct mpi_block {
     mpos_handle memory;
     mpi_start_page *page;
-    size_t mapped_size;
+    size_t mapped_size; /* 0: page is a slot that forked children have */
 } mpi_block;
 
 /* pickle and transport may be empty. The block owns its memory, not the
  * handles. */
 mp_error mpi_block_create(mpi_block *block, const mpi_transport *transport,
                           const mpi_buffer *pickle);
+/* For a forked child, which has everything else in its memory: only what it
+ * answers with. No system call, as a rule. */
+mp_error mpi_block_create_for_fork(mpi_block *block);
+/* In a forked child, after it has closed its parent's blocks. */
+void mpi_block_after_fork(void);
+extern mpos_mutex mpi_slots_mutex;
 /* Takes the memory over, on failure too. MP_EVERSION, MP_EUNPICKLE: damaged. */
 mp_error mpi_block_open(mpi_block *block, mpos_handle memory,
                         const unsigned char *token);

@@ -21,20 +21,14 @@ static const char missing_guard[] =
     "or that it starts processes before that line, in a constructor or above "
     "the guard.";
 
-static struct {
-    bool is_looked_up;
-    bool is_child; /* the variable was there */
-    char variable[VARIABLE_SIZE];
-} boot;
-
-/* Once, and early: before the user's code can start programs of its own. */
-static void look_up(void)
+/*
+ * The guard takes the variable. It stays till then: a library that the program
+ * has loaded may hold another copy of this code, whose constructor must not
+ * take what is for the program's.
+ */
+static bool is_unguarded_child(void)
 {
-    if (boot.is_looked_up)
-        return;
-    boot.is_looked_up = true;
-    boot.is_child = mpos_take_variable(MPI_START_VARIABLE, boot.variable,
-                                       sizeof(boot.variable)) == MP_OK;
+    return getenv(MPI_START_VARIABLE) != NULL;
 }
 
 MP_NORETURN static void fail_bootstrap(const char *sentence)
@@ -48,25 +42,23 @@ MP_NORETURN static void fail_bootstrap(const char *sentence)
 /* The end of main() in a child that never passed the guard. */
 static void check_guard_was_passed(void)
 {
-    if (!mpi_state.is_guard_passed && mpi_state.role == MPI_ROLE_MAIN)
+    if (is_unguarded_child())
         fail_bootstrap(missing_guard);
 }
 
 void mpi_library_loaded(void)
 {
-    look_up();
     /* If this fails it is tried again, by whoever needs it. */
     (void)mpi_state_init();
-    if (boot.is_child)
+    if (is_unguarded_child())
         atexit(check_guard_was_passed);
 }
 
 mp_error mpi_guard_check(void)
 {
-    look_up();
     if (mpi_state.is_guard_passed || mpi_state.role != MPI_ROLE_MAIN)
         return MP_OK;
-    if (boot.is_child)
+    if (is_unguarded_child())
         fail_bootstrap(missing_guard);
     if (mpi_state.executable != NULL)
         return MP_OK;
@@ -97,13 +89,13 @@ static bool parse_token(const char *text, unsigned char *token)
     return text[2 * (size_t)MPI_TOKEN_SIZE] == 0;
 }
 
-static bool parse_variable(mpos_handle *memory, unsigned char *token)
+static bool parse_variable(const char *variable, mpos_handle *memory,
+                           unsigned char *token)
 {
     char *end;
-    long long handle = strtoll(boot.variable, &end, 10);
+    long long handle = strtoll(variable, &end, 10);
 
-    if (end == boot.variable || *end != ':' || handle <= 0 ||
-        handle > INTPTR_MAX)
+    if (end == variable || *end != ':' || handle <= 0 || handle > INTPTR_MAX)
         return false;
     *memory = (mpos_handle)handle;
     return parse_token(end + 1, token);
@@ -111,12 +103,15 @@ static bool parse_variable(mpos_handle *memory, unsigned char *token)
 
 MP_NORETURN static void run_as_child(void)
 {
+    char variable[VARIABLE_SIZE];
     unsigned char token[MPI_TOKEN_SIZE];
     mpi_transport handles = {0};
     mpos_handle memory;
     mpi_block block;
 
-    if (!parse_variable(&memory, token))
+    if (mpos_take_variable(MPI_START_VARIABLE, variable, sizeof(variable)) !=
+            MP_OK ||
+        !parse_variable(variable, &memory, token))
         fail_bootstrap("the variable " MPI_START_VARIABLE
                        " in the environment was not set by multiproc; remove "
                        "it");
@@ -131,7 +126,6 @@ MP_NORETURN static void run_as_child(void)
 void mp_main_guard(int argc, char **argv)
 {
     mpos_load_hook();
-    look_up();
     if (mpi_state.is_guard_passed) {
         mpi_fail(MP_ESTATE, "mp_main_guard() was called twice; it belongs at "
                             "the beginning of main(), once");
@@ -141,7 +135,7 @@ void mp_main_guard(int argc, char **argv)
     mpi_state.is_guard_passed = true;
     mpi_state.argc = argc;
     mpi_state.argv = argc > 0 ? argv : NULL;
-    if (boot.is_child)
+    if (is_unguarded_child())
         run_as_child();
     if (mpi_state_init() != MP_OK)
         fail_bootstrap(mp_error_message());

@@ -8,17 +8,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Seconds. */
+#define WATCH_AGAIN 0.1
+
 /* -- The end --------------------------------------------------------------- */
 
 void mpi_child_finish(int code)
 {
     mpi_start_page *page = mp_current_process()->block.page;
-    bool was_ending = mpi_exit_has_begun();
+    bool was_ending = mpi_exit_claim() || mpi_exit_has_begun();
 
     mpi_exit_in_order();
     fflush(stdout);
     fflush(stderr);
-    if (page != NULL) {
+    /* In a process that the target has forked by itself it is not ours. */
+    if (page != NULL && mpi_state.pid == mpos_pid()) {
         mpi_atomic32_store(&page->exitcode,
                            (uint32_t)code & mpos_system.exit_code_mask);
         mpi_atomic32_store(&page->phase, MP_PHASE_FINISHED);
@@ -32,7 +36,9 @@ void mpi_child_finish(int code)
 static void watch_parent(void *unused)
 {
     (void)unused;
-    (void)mp_process_join(mpi_state.parent, MP_FOREVER);
+    /* Short of descriptors it can't be watched, which is not its end. */
+    while (mp_process_join(mpi_state.parent, MP_FOREVER) != MP_OK)
+        mpos_sleep_until(mpi_deadline(WATCH_AGAIN));
     mpos_exit(1);
 }
 
@@ -49,20 +55,14 @@ static mp_error die_with_parent(int64_t creator_pid)
 
 /* -- The beginning --------------------------------------------------------- */
 
-/* Python's children read nothing either: what is typed is for the parent. */
-static void close_stdin(void)
-{
-    /* Its buffer may hold what the parent has read ahead; freopen drops it. */
-    if (freopen(mpos_system.null_device, "r", stdin) == NULL)
-        clearerr(stdin);
-}
-
 MP_NORETURN static void run(mp_process *process)
 {
     mpi_start_page *page = process->block.page;
     int code;
 
-    close_stdin();
+    /* Python's children read nothing either: what is typed is for the
+     * parent. */
+    mpos_close_input();
     mpi_exit_register();
     if (page != NULL)
         mpi_atomic32_store(&page->phase, MP_PHASE_TARGET);

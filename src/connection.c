@@ -171,6 +171,12 @@ static mp_error connection_rebuild(const mp_obj *state,
         mp_obj_as_bool(readable, &is_readable) != MP_OK ||
         mp_obj_as_bool(writable, &is_writable) != MP_OK)
         return mpi_fail(MP_EUNPICKLE, "this is no connection");
+    connection = mpi_transport_made(transport, place);
+    if (connection != NULL) {
+        connection_ref(connection);
+        *self = connection;
+        return MP_OK;
+    }
     err = mpi_transport_take(transport, place, &handle);
     if (err != MP_OK)
         return err;
@@ -180,6 +186,11 @@ static mp_error connection_rebuild(const mp_obj *state,
     if (connection == NULL) {
         mpos_close(handle);
         return mpi_no_memory();
+    }
+    err = mpi_transport_keep(transport, place, connection);
+    if (err != MP_OK) {
+        connection_unref(connection);
+        return err;
     }
     *self = connection;
     return MP_OK;
@@ -360,9 +371,11 @@ static mp_error read_size(mp_connection *connection, uint64_t *size)
             return fail_broken(connection, "a message has a negative size");
         err = read_all(connection->handle, header, sizeof(header), &got);
         *size = read_number(header, sizeof(header));
+        got += SHORT_HEADER;
     }
     if (err == MP_EEOF)
         return fail_broken(connection, "a message was cut short");
+    connection->is_broken |= err != MP_OK && got > 0;
     return err;
 }
 
@@ -530,6 +543,8 @@ mp_error mp_connection_recv_bytes_into(mp_connection *connection, void *data,
 
 static bool is_kept(const mp_connection *connection, const mpi_transport *kept)
 {
+    if (kept == NULL)
+        return true;
     for (size_t i = 0; i < kept->count; i++)
         if (kept->handles[i] == connection->handle)
             return true;

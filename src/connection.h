@@ -15,7 +15,7 @@ extern const mpi_resource_type mpi_connection_type;
  * file comes when the other side closes its end and not when the last of its
  * children does.
  */
-void mpi_connections_after_fork(const mpi_transport *kept);
+void mpi_connections_after_fork(const mpi_transport *kept); /* NULL: all */
 extern mpos_mutex mpi_connections_mutex;
 
 #endif

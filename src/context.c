@@ -40,7 +40,8 @@ mp_error mp_start_method_from_name(const char *name, mp_start_method *out)
 
 const mp_start_method *mp_get_all_start_methods(size_t *count)
 {
-    *count = mpos_system.has_fork ? 3 : 1;
+    if (count != NULL)
+        *count = mpos_system.has_fork ? 3 : 1;
     return all_methods;
 }
 

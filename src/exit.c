@@ -8,20 +8,50 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Seconds that daemons have to end by themselves. */
+#define DAEMON_GRACE 1.0
+
 static bool is_registered;
 static bool is_in_order; /* has begun */
+static mpi_atomic32 is_claimed;
+static MPI_THREAD_LOCAL bool is_claimer;
 
-static void terminate_daemons(void)
+static void signal_daemons(mpos_signal signal)
 {
     mpos_mutex_lock(&mpi_state.mutex);
     for (mp_process *child = mpi_state.children; child != NULL;
          child = child->next)
-        if (child->is_daemon) {
-            mp_process_terminate(child);
-            /* One that is suspended would never learn of it. */
-            mp_process_resume(child);
-        }
+        if (child->is_daemon)
+            (void)mpi_process_send_signal(child, signal);
     mpos_mutex_unlock(&mpi_state.mutex);
+}
+
+static mp_process *first_daemon(void)
+{
+    mp_process *child;
+
+    mpos_mutex_lock(&mpi_state.mutex);
+    child = mpi_state.children;
+    while (child != NULL && !child->is_daemon)
+        child = child->next;
+    mpos_mutex_unlock(&mpi_state.mutex);
+    return child;
+}
+
+/* One that takes no notice must not keep its parent: it is killed. */
+static void end_daemons(void)
+{
+    int64_t deadline = mpi_deadline(DAEMON_GRACE);
+    mp_process *daemon = first_daemon();
+
+    if (daemon == NULL)
+        return;
+    signal_daemons(MPOS_TERMINATE);
+    /* One that is suspended would never learn of it. */
+    signal_daemons(MPOS_RESUME);
+    while (daemon != NULL && mpi_process_wait(daemon, deadline) == MP_OK)
+        daemon = first_daemon();
+    signal_daemons(MPOS_KILL);
 }
 
 static mp_process *first_child(void)
@@ -52,7 +82,7 @@ void mpi_exit_in_order(void)
         return;
     is_in_order = true;
     mpi_finalizers_run(0);
-    terminate_daemons();
+    end_daemons();
     join_children();
     mpi_forkserver_stop();
     mpi_finalizers_run(INT32_MIN);
@@ -75,8 +105,21 @@ bool mpi_exit_has_begun(void)
     return is_in_order;
 }
 
+bool mpi_exit_claim(void)
+{
+    if (mpi_atomic32_change(&is_claimed, 0, 1)) {
+        is_claimer = true;
+        return false;
+    }
+    while (!is_claimer)
+        mpos_sleep_until(MPOS_FOREVER);
+    return true;
+}
+
 void mpi_exit_after_fork(void)
 {
+    mpi_atomic32_store(&is_claimed, 0);
+    is_claimer = false;
     is_in_order = false;
 }
 

@@ -243,7 +243,11 @@ static bool preload(const mp_args *args)
     mp_obj_unref(inner.dict);
     fflush(stdout);
     fflush(stderr);
-    return code == 0;
+    if (code == 0)
+        return true;
+    mpi_fail(MP_ESTATE, "the preload function returned %d, not 0", code);
+    mpi_complain("");
+    return false;
 }
 
 int mpi_forkserver_serve(mp_args *args)
@@ -353,11 +357,12 @@ static mp_error start_server(void)
 
 /*
  * It ends by itself when its channel does; a preload function that never
- * returns must not keep us.
+ * returns must not keep us. Its exit code.
  */
-static void stop_server(void)
+static int stop_server(void)
 {
     mp_process *process = client.process;
+    int code;
 
     mpos_close(client.control);
     client.control = MPOS_NONE;
@@ -365,7 +370,9 @@ static void stop_server(void)
         (void)mpos_send_signal(&process->os, MPOS_KILL);
         (void)mpi_process_wait(process, MPOS_FOREVER);
     }
+    code = process->exitcode;
     forget_server();
+    return code;
 }
 
 static mp_error read_reply(start_reply *reply)
@@ -421,31 +428,50 @@ static mp_error ask_server(const mp_process *process,
 static mp_error settle_lost_request(mp_process *process, start_reply *reply)
 {
     mpi_start_page *page = process->block.page;
+    int code = stop_server();
 
-    stop_server();
     if (mpi_atomic32_change(&page->phase, 0, MPI_PHASE_CANCELLED))
-        return mpi_fail(MP_EPIPE, "the fork server died");
+        return mpi_fail(MP_EPIPE, "the fork server died with exit code %d",
+                        code);
     *reply = (start_reply){.pid = page->pid};
     return MP_OK;
 }
 
+/* Somebody has closed our descriptors, as daemons do. They are not closed again
+ * here: the numbers may be others' by now. */
+static mp_error abandon_server(void)
+{
+    client.control = MPOS_NONE;
+    client.process->os.sentinel = MPOS_NONE;
+    forget_server();
+    return MP_EPIPE;
+}
+
+/* With the mutex held, so that no child that another thread forks meanwhile
+ * keeps the status pipe open. */
 static mp_error request_child(mp_process *process,
                               const mpi_transport *transport,
-                              mpos_handle status)
+                              mpos_handle *status)
 {
+    mpos_handle writer;
     start_reply reply = {0};
-    mp_error err;
+    mp_error err = mpos_pipe(status, &writer);
 
-    mpos_mutex_lock(&mpi_forkserver_mutex);
-    err = ask_server(process, transport, status, &reply);
-    if (err == MP_EPIPE)
-        err = settle_lost_request(process, &reply);
-    mpos_mutex_unlock(&mpi_forkserver_mutex);
     if (err != MP_OK)
         return err;
-    if (reply.error != MP_OK) {
+    err = ask_server(process, transport, writer, &reply);
+    if (err == MP_EPIPE)
+        err = settle_lost_request(process, &reply);
+    else if (err == MP_ECLOSED && client.process != NULL)
+        err = abandon_server();
+    mpos_close(writer);
+    if (err == MP_OK && reply.error != MP_OK) {
         reply.sentence[sizeof(reply.sentence) - 1] = 0;
-        return mpi_fail((mp_error)reply.error, "%s", reply.sentence);
+        err = mpi_fail((mp_error)reply.error, "%s", reply.sentence);
+    }
+    if (err != MP_OK) {
+        mpos_close(*status);
+        return err;
     }
     process->os.pid = reply.pid;
     return MP_OK;
@@ -454,21 +480,20 @@ static mp_error request_child(mp_process *process,
 static mp_error try_once(mp_process *process)
 {
     mpi_transport transport = {0};
-    mpos_handle reader = MPOS_NONE, writer = MPOS_NONE;
+    mpos_handle status;
     mp_error err = mpi_start_encode(process, &transport, true);
 
-    if (err == MP_OK)
-        err = mpos_pipe(&reader, &writer);
-    if (err == MP_OK)
-        err = request_child(process, &transport, writer);
-    mpos_close(writer);
+    if (err == MP_OK) {
+        mpos_mutex_lock(&mpi_forkserver_mutex);
+        err = request_child(process, &transport, &status);
+        mpos_mutex_unlock(&mpi_forkserver_mutex);
+    }
     mpi_transport_free(&transport);
     if (err != MP_OK) {
-        mpos_close(reader);
         mpi_block_close(&process->block);
         return err;
     }
-    process->status = reader;
+    process->status = status;
     return MP_OK;
 }
 
@@ -509,7 +534,7 @@ mp_error mp_set_forkserver_preload(mp_function function, mp_obj *args)
 void mpi_forkserver_stop(void)
 {
     if (client.process != NULL)
-        stop_server();
+        (void)stop_server();
 }
 
 void mpi_forkserver_after_fork(void)

@@ -216,6 +216,9 @@ void mpos_process_close(mpos_process *process);
 mp_error mpos_die_with_parent(int64_t parent_pid);
 /* SIGINT (Ctrl-C) is ignored, or is again what it was before. */
 void mpos_ignore_interrupts(bool is_ignored);
+/* stdin reads nothing from now on; what the parent has read ahead, which a
+ * forked child has in its buffer, is dropped. */
+void mpos_close_input(void);
 /* Ends this process at once: no atexit, no flushing. */
 MP_NORETURN void mpos_exit(int code);
 

@@ -278,7 +278,7 @@ static mp_error attach_if_needed(mp_process *process)
     return err == MP_OK ? MP_ENOTFOUND : err;
 }
 
-static mp_error send_signal(mp_process *process, mpos_signal signal)
+mp_error mpi_process_send_signal(mp_process *process, mpos_signal signal)
 {
     mp_error err = check_started(process);
 
@@ -300,27 +300,27 @@ static mp_error send_signal(mp_process *process, mpos_signal signal)
 
 mp_error mp_process_terminate(mp_process *process)
 {
-    return send_signal(process, MPOS_TERMINATE);
+    return mpi_process_send_signal(process, MPOS_TERMINATE);
 }
 
 mp_error mp_process_kill(mp_process *process)
 {
-    return send_signal(process, MPOS_KILL);
+    return mpi_process_send_signal(process, MPOS_KILL);
 }
 
 mp_error mp_process_interrupt(mp_process *process)
 {
-    return send_signal(process, MPOS_INTERRUPT);
+    return mpi_process_send_signal(process, MPOS_INTERRUPT);
 }
 
 mp_error mp_process_suspend(mp_process *process)
 {
-    return send_signal(process, MPOS_SUSPEND);
+    return mpi_process_send_signal(process, MPOS_SUSPEND);
 }
 
 mp_error mp_process_resume(mp_process *process)
 {
-    return send_signal(process, MPOS_RESUME);
+    return mpi_process_send_signal(process, MPOS_RESUME);
 }
 
 mp_error mp_process_sentinel(mp_process *process, mp_handle *out)

@@ -66,8 +66,28 @@ mp_error mpi_transport_take(mpi_transport *transport, int64_t index,
     return MP_OK;
 }
 
+void *mpi_transport_made(const mpi_transport *transport, int64_t index)
+{
+    if (transport == NULL || transport->selves == NULL || index < 0 ||
+        (size_t)index >= transport->count)
+        return NULL;
+    return transport->selves[index];
+}
+
+mp_error mpi_transport_keep(mpi_transport *transport, int64_t index, void *self)
+{
+    if (transport->selves == NULL)
+        transport->selves =
+            mpi_calloc(transport->count, sizeof(*transport->selves));
+    if (transport->selves == NULL)
+        return mpi_no_memory();
+    transport->selves[index] = self;
+    return MP_OK;
+}
+
 void mpi_transport_free(mpi_transport *transport)
 {
     free(transport->handles);
+    free(transport->selves);
     *transport = (mpi_transport){0};
 }

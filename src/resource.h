@@ -16,6 +16,7 @@
 /* The handles that go along with one pickle. */
 typedef struct mpi_transport {
     mpos_handle *handles;
+    void **selves; /* what has been made of those that were taken, or NULL */
     size_t count;
     size_t capacity;
 } mpi_transport;
@@ -28,6 +29,11 @@ mp_error mpi_transport_add(mpi_transport *transport, mpos_handle handle,
  * twice or out of range: MP_EUNPICKLE. */
 mp_error mpi_transport_take(mpi_transport *transport, int64_t index,
                             mpos_handle *handle);
+/* A thing may be among the arguments twice: the first time it is made, with
+ * mpi_transport_keep(), then it is the same one. Borrowed; NULL: not made. */
+void *mpi_transport_made(const mpi_transport *transport, int64_t index);
+mp_error mpi_transport_keep(mpi_transport *transport, int64_t index,
+                            void *self);
 void mpi_transport_free(mpi_transport *transport);
 
 typedef struct mpi_resource_type {

@@ -96,6 +96,12 @@ static mp_error put_target(mp_obj *dict, const mp_process *process)
     return err;
 }
 
+static mp_error put_work(mp_obj *dict, const mp_process *process)
+{
+    return process->type != NULL ? put_type(dict, process)
+                                 : put_target(dict, process);
+}
+
 static mp_error describe(const mp_process *process, mp_obj *dict)
 {
     const mp_process *current = mp_current_process();
@@ -116,8 +122,7 @@ static mp_error describe(const mp_process *process, mp_obj *dict)
     put(dict, "executable", executable_or_none(), &err);
     if (err != MP_OK)
         return err;
-    return process->type != NULL ? put_type(dict, process)
-                                 : put_target(dict, process);
+    return put_work(dict, process);
 }
 
 /* A directory that has been deleted has no path; the child stays where it
@@ -135,6 +140,14 @@ static mp_error put_directory(mp_obj *dict, bool has_directory)
     return err;
 }
 
+/* What we have written comes before what the child writes; and a forked child
+ * would write it again. */
+static void flush_output(void)
+{
+    fflush(stdout);
+    fflush(stderr);
+}
+
 mp_error mpi_start_encode(mp_process *process, mpi_transport *transport,
                           bool has_directory)
 {
@@ -150,10 +163,7 @@ mp_error mpi_start_encode(mp_process *process, mpi_transport *transport,
         err = mpi_block_create(&process->block, transport, &pickle);
     mpi_buffer_free(&pickle);
     mp_obj_unref(dict);
-    /* What we have written comes before what the child writes; and a forked
-     * child would write it again. */
-    fflush(stdout);
-    fflush(stderr);
+    flush_output();
     return err;
 }
 
@@ -437,15 +447,33 @@ static mp_error fork_now(mp_process *process, const mpi_transport *handles)
 
 /*
  * A forked child has the arguments in its memory. They are encoded all the
- * same, so that what can't travel is refused by every start method alike.
+ * same, so that what can't travel is refused by every start method alike; what
+ * would tell the child who it is, is not.
  */
+static mp_error check_work(const mp_process *process, mpi_transport *transport)
+{
+    mp_obj *dict = mp_obj_dict(NULL, 0);
+    mpi_buffer pickle = {0};
+    mp_error err = put_work(dict, process);
+
+    if (err == MP_OK)
+        err = mpi_pickle_dump(&pickle, dict, transport);
+    mpi_buffer_free(&pickle);
+    mp_obj_unref(dict);
+    return err;
+}
+
 static mp_error start_fork(mp_process *process)
 {
     mpi_transport transport = {0};
-    mp_error err = mpi_start_encode(process, &transport, false);
+    mp_error err = check_work(process, &transport);
 
     if (err == MP_OK)
+        err = mpi_block_create_for_fork(&process->block);
+    if (err == MP_OK) {
+        flush_output();
         err = fork_now(process, &transport);
+    }
     mpi_transport_free(&transport);
     if (err != MP_OK)
         mpi_block_close(&process->block);
@@ -512,7 +540,8 @@ mp_error mp_process_start(mp_process *process)
     /* Failure keeps the block as it is, which only costs memory. */
     (void)mpi_block_keep_page(&process->block);
     process->pid = process->os.pid;
-    mpi_run_set(process, MPI_RUN_STARTED);
+    /* Before another thread can join and close it. */
     mpi_children_add(process);
+    mpi_run_set(process, MPI_RUN_STARTED);
     return MP_OK;
 }

@@ -27,10 +27,26 @@ static mp_process *main_process(void)
     return process;
 }
 
+/*
+ * The user has called fork() or daemon(): this process has its original's
+ * memory, but none of its children. It may have some of its own from now on,
+ * and ends in good order like any other. Its connections are the user's.
+ */
+static void adopt(void)
+{
+    mpi_state_after_fork(NULL);
+    mpi_state.role = MPI_ROLE_MAIN;
+    mpi_state.current->os.pid = mpi_state.pid;
+    /* The original still answers there. */
+    mpi_state.current->block = (mpi_block){.memory = MPOS_NONE};
+}
+
 mp_error mpi_state_init(void)
 {
     mp_error err = MP_OK;
 
+    if (mpi_state.current != NULL && mpi_state.pid != mpos_pid())
+        adopt();
     mpos_mutex_lock(&mpi_state.mutex);
     if (mpi_state.current == NULL) {
         mpi_state.current = main_process();
@@ -47,8 +63,7 @@ mp_error mpi_own_start_time(uint64_t *ticks)
     mp_error err = MP_OK;
 
     mpos_mutex_lock(&mpi_state.mutex);
-    /* After a foreign fork() what we know is the original's. */
-    if (mpi_state.start_time == 0 || mpi_state.pid != mpos_pid())
+    if (mpi_state.start_time == 0)
         err = mpos_start_time(mpos_pid(), &mpi_state.start_time);
     *ticks = mpi_state.start_time;
     mpos_mutex_unlock(&mpi_state.mutex);
@@ -165,7 +180,8 @@ void mpi_children_clean(void)
 /* In the order in which they may be taken. */
 static mpos_mutex *const all_mutexes[] = {
     &mpi_forkserver_mutex,  &mpi_state.mutex,    &mpi_finalizers_mutex,
-    &mpi_connections_mutex, &mpi_function_mutex, &mpi_lifetime_mutex,
+    &mpi_connections_mutex, &mpi_function_mutex, &mpi_slots_mutex,
+    &mpi_lifetime_mutex,
 };
 
 enum { MUTEX_COUNT = sizeof(all_mutexes) / sizeof(all_mutexes[0]) };
@@ -215,6 +231,7 @@ void mpi_state_after_fork(const mpi_transport *kept)
     mpi_state.status = MPOS_NONE;
     if (mpi_state.parent != NULL)
         mpos_process_close(&mpi_state.parent->os);
+    mpi_block_after_fork();
     mpi_connections_after_fork(kept);
     mpi_finalizers_after_fork();
     mpi_forkserver_after_fork();

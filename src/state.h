@@ -80,7 +80,7 @@ typedef struct mpi_process_state {
     size_t children_count;
     size_t children_limit; /* look for ended ones above this many */
     unsigned last_child;   /* the number in Process-N */
-    uint64_t start_time; /* ours; 0: not asked for yet */
+    uint64_t start_time;   /* ours; 0: not asked for yet */
 
     mp_start_method method;
     char *executable;
@@ -95,7 +95,8 @@ extern mpi_process_state mpi_state;
 
 /* -- state.c --------------------------------------------------------------- */
 
-/* Makes mpi_state.current; to be called before it is used. */
+/* Makes mpi_state.current; to be called before it is used. After a fork() that
+ * is not ours it makes the state this process's own. */
 mp_error mpi_state_init(void);
 /* Of this process, cached. */
 mp_error mpi_own_start_time(uint64_t *ticks);
@@ -104,7 +105,7 @@ void mpi_children_remove(mp_process *process);
 /* Reaps those that have ended if there may be many. */
 void mpi_children_clean(void);
 /* In a forked child: the parent's children, locks and finalizers are not
- * ours, nor are its handles, except for those in kept. */
+ * ours, nor are its connections, except for those in kept (NULL: all). */
 void mpi_state_after_fork(const mpi_transport *kept);
 
 /* Every mutex of the library that a thread may hold when another one forks:
@@ -144,6 +145,7 @@ bool mpi_process_poll(mp_process *process);
 mpos_wait_item mpi_process_wait_item(const mp_process *process);
 /* Joins without asking whose child it is. */
 mp_error mpi_process_wait(mp_process *process, int64_t deadline);
+mp_error mpi_process_send_signal(mp_process *process, mpos_signal signal);
 
 /* -- start.c --------------------------------------------------------------- */
 
@@ -206,6 +208,9 @@ void mpi_exit_register(void);
 void mpi_exit_after_fork(void);
 /* Whether that has begun: exit() must not be called any more. */
 bool mpi_exit_has_begun(void);
+/* The first thread that ends a child says how; the others never return. True:
+ * this very thread has begun it before. */
+bool mpi_exit_claim(void);
 
 /* -- finalizer.c ----------------------------------------------------------- */
 

@@ -77,6 +77,18 @@ static void write_raw(mp_connection *connection, const void *data, size_t size)
     cr_assert_eq(written, size);
 }
 
+/* The same end twice is one connection. */
+static int compare_ends(mp_args *args)
+{
+    mp_connection *first = mp_arg_connection(args, 0);
+
+    if (mp_arg_connection(args, 1) != first ||
+        mp_kwarg_connection(args, "again", NULL) != first)
+        return 1;
+    mp_check(mp_connection_send(first, MP_BOX("once")));
+    return 0;
+}
+
 /* -- Objects and bytes ----------------------------------------------------- */
 
 METHOD_TEST(connection, child_sends_objects_until_it_closes)
@@ -122,6 +134,24 @@ METHOD_TEST(connection, messages_of_every_size_come_back_whole)
     mp_connection_close(ours);
     cr_assert_eq(support_finish(child), 0);
     free(sent);
+}
+
+METHOD_TEST(connection, can_be_an_argument_twice)
+{
+    mp_process_options options = {.start_method = method};
+    mp_connection *ours, *theirs;
+    mp_process *child;
+
+    make_pipe(&ours, &theirs);
+    options.kwargs = MP_KWARGS("again", theirs);
+    cr_assert_eq(mp_process_create(&child, compare_ends,
+                                   MP_ARGS(theirs, theirs), &options),
+                 MP_OK);
+    cr_assert_eq(mp_process_start(child), MP_OK, "%s", mp_error_message());
+    mp_connection_close(theirs);
+    expect_repr(ours, "'once'");
+    cr_assert_eq(support_finish(child), 0);
+    mp_connection_close(ours);
 }
 
 Test(connection, both_directions_are_independent)

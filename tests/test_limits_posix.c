@@ -110,7 +110,8 @@ METHOD_TEST(limits, start_without_descriptors_fails_and_leaves_nothing)
     int failures = start_with_ever_more(method);
 
     limit_descriptors(before);
-    cr_assert_gt(failures, 1);
+    /* Fork takes no more than what stands for the child. */
+    cr_assert_geq(failures, method == MP_START_FORK ? 1 : 2);
     cr_assert_eq(support_run(method, return_argument, MP_ARGS(9)), 9);
     if (method != MP_START_FORKSERVER)
         cr_assert_not(support_has_children());
@@ -125,7 +126,8 @@ METHOD_TEST(limits, later_start_without_descriptors_fails_and_leaves_nothing)
     cr_assert_eq(support_run(method, return_argument, MP_ARGS(8)), 8);
     handles = support_open_handles();
     before = limit_descriptors(DESCRIPTORS);
-    cr_assert_gt(start_with_ever_more(method), 1);
+    cr_assert_geq(start_with_ever_more(method),
+                  method == MP_START_FORK ? 1 : 2);
     limit_descriptors(before);
     cr_assert_eq(support_run(method, return_argument, MP_ARGS(9)), 9);
     cr_assert_eq(support_open_handles(), handles);

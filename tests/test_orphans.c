@@ -69,7 +69,12 @@ static void start_one(mp_start_method method, mp_daemon daemon,
     mp_check(mp_process_start(child));
 }
 
-/* A daemon and another child in turn, until it is killed. */
+/*
+ * A daemon and another child in turn, until it is killed. It says that it has
+ * begun; on Windows, that it is done: killed within CreateProcess, it would
+ * leave a process that never begins to run, and nobody could do anything
+ * about it.
+ */
 static int start_for_ever(mp_args *args)
 {
     mp_start_method method = (mp_start_method)mp_arg_int(args, 0);
@@ -77,13 +82,18 @@ static int start_for_ever(mp_args *args)
     mp_connection *life_of_daemons = mp_arg_connection(args, 2);
     mp_connection *life_of_others = mp_arg_connection(args, 3);
 
-    mp_check(mp_connection_send(life_of_daemons, MP_NONE));
-    for (int i = 0; i < MOST_CHILDREN; i++) {
+    int64_t count = mp_arg_int(args, 4);
+
+    if (mpos_system.has_fork)
+        mp_check(mp_connection_send(life_of_daemons, MP_NONE));
+    for (int64_t i = 0; i < count; i++) {
         bool is_daemon = i % 2 == 0;
 
         start_one(method, is_daemon ? MP_DAEMON_YES : MP_DAEMON_NO, release,
                   is_daemon ? life_of_daemons : life_of_others);
     }
+    if (!mpos_system.has_fork)
+        mp_check(mp_connection_send(life_of_daemons, MP_NONE));
     mp_sleep(LONG_TIME);
     return 1;
 }
@@ -131,15 +141,16 @@ static void kill_parent_once(mp_start_method method)
 {
     mp_connection *release, *released, *daemons, *daemons_end, *others,
         *others_end;
+    int count = mpos_system.has_fork ? MOST_CHILDREN : (int)random_time(8);
     mp_process *parent;
     mp_obj *started;
 
     make_one_way_pipe(&released, &release);
     make_one_way_pipe(&daemons, &daemons_end);
     make_one_way_pipe(&others, &others_end);
-    parent =
-        support_start(MP_START_SPAWN, start_for_ever,
-                      MP_ARGS((int)method, released, daemons_end, others_end));
+    parent = support_start(
+        MP_START_SPAWN, start_for_ever,
+        MP_ARGS((int)method, released, daemons_end, others_end, count));
     mp_connection_close(released);
     mp_connection_close(daemons_end);
     mp_connection_close(others_end);
@@ -158,6 +169,7 @@ static void kill_parent_once(mp_start_method method)
 
 static void kill_parents(mp_start_method method)
 {
+    size_t names = support_shared_names("mp-");
     size_t handles;
 
     kill_parent_once(method);
@@ -166,7 +178,8 @@ static void kill_parents(mp_start_method method)
         kill_parent_once(method);
     cr_assert_eq(support_open_handles(), handles);
     cr_assert_not(support_has_children());
-    cr_assert_eq(support_shared_names("mp"), 0);
+    /* Where memory has a name for a moment, one may be left, the next one's. */
+    cr_assert_leq(support_shared_names("mp-"), names + 1);
 }
 
 Test(orphans, end_with_a_parent_that_was_spawning, .timeout = 100)
@@ -267,6 +280,8 @@ Test(orphans, child_of_a_killed_fork_server_lives_on)
     cr_assert_not(support_has_children());
 }
 
+/* It dies with the server, or, where it has to watch for itself, only with us:
+ * then it has to be killed. */
 Test(orphans, daemon_of_a_killed_fork_server_ends_with_code_255)
 {
     mp_connection *ours;
@@ -276,7 +291,9 @@ Test(orphans, daemon_of_a_killed_fork_server_ends_with_code_255)
     support_method(MP_START_FORKSERVER);
     child = start_reporting(MP_DAEMON_YES, &ours, &server);
     kill_stranger(server);
-    cr_assert_eq(mp_process_join(child, soon), MP_OK);
+    if (mp_process_join(child, soon) == MP_TIMED_OUT)
+        cr_assert_eq(mp_process_kill(child), MP_OK);
+    cr_assert_eq(mp_process_join(child, LONG_TIME), MP_OK);
     cr_assert_eq(mp_process_phase(child), MP_PHASE_TARGET);
     cr_assert_eq(support_finish(child), 255);
     mp_connection_close(ours);

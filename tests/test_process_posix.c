@@ -148,3 +148,86 @@ METHOD_TEST(process_posix, foreign_fork_has_no_children_of_ours)
     mp_connection_close(ours);
     cr_assert_eq(support_finish(child), 3);
 }
+
+static int return_argument(mp_args *args)
+{
+    return (int)mp_arg_int(args, 0);
+}
+
+/* As daemon() does: the copy is a process like any other, with children of its
+ * own, which it awaits. */
+METHOD_TEST(process_posix, foreign_fork_can_have_children_of_its_own)
+{
+    mp_connection *ours;
+    mp_process *child = start_waiting(method, &ours);
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        int code = support_run(method, return_argument, MP_ARGS(42));
+
+        mp_exit(code == 42 ? 7 : 1);
+    }
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(support_run(method, return_argument, MP_ARGS(i)), i);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 7 << 8);
+    cr_assert(mp_process_is_alive(child));
+    mp_connection_close(ours);
+    cr_assert_eq(support_finish(child), 3);
+}
+
+static int block_and_wait(mp_args *args)
+{
+    signal(SIGTERM, SIG_IGN);
+    mp_check(mp_connection_send(mp_arg_connection(args, 0), MP_BOX(1)));
+    return wait_for_end(args);
+}
+
+/* Starts a daemon that takes no notice of SIGTERM, and returns. */
+static int leave_stubborn_daemon(mp_args *args)
+{
+    mp_process_options options = {
+        .start_method = (mp_start_method)mp_arg_int(args, 0),
+        .daemon = MP_DAEMON_YES,
+    };
+    mp_connection *ours, *theirs;
+    mp_process *daemon;
+    mp_obj *ready;
+
+    mp_check(mp_pipe(&ours, &theirs, NULL));
+    mp_check(
+        mp_process_create(&daemon, block_and_wait, MP_ARGS(theirs), &options));
+    mp_check(mp_process_start(daemon));
+    mp_check(mp_connection_recv(ours, &ready));
+    mp_obj_unref(ready);
+    return 4;
+}
+
+METHOD_TEST(process_posix, daemon_that_ignores_sigterm_does_not_keep_its_parent)
+{
+    double before = mp_monotonic();
+
+    cr_assert_eq(
+        support_run(method, leave_stubborn_daemon, MP_ARGS((int)method)), 4);
+    cr_assert_lt(mp_monotonic() - before, 10);
+}
+
+/* What a program does that becomes a daemon by closing all it has. */
+METHOD_TEST(process_posix, start_works_after_all_descriptors_were_closed)
+{
+    cr_assert_eq(support_run(method, return_argument, MP_ARGS(1)), 1);
+    if (fork() == 0) {
+        int code;
+
+        for (int fd = 3; fd < 1024; fd++)
+            close(fd);
+        code = support_run(method, return_argument, MP_ARGS(42));
+        mp_exit(code == 42 ? 7 : 1);
+    } else {
+        int status = -1;
+
+        cr_assert_gt(wait(&status), 0);
+        cr_assert_eq(status, 7 << 8);
+    }
+}

@@ -8,6 +8,7 @@
  */
 #include "support/check.h"
 #include "support/methods.h"
+#include "support/system.h"
 
 #include "os.h"
 #include "os_fault.h"
@@ -18,6 +19,8 @@
 
 enum { MOST_CALLS = 1000 }; /* no operation here makes as many */
 
+/* Not MP_ECLOSED: from the fork server's channel it means that somebody has
+ * closed our descriptor, which is then given up, not closed. */
 static const mp_error errors[] = {MP_ENOMEM, MP_EMFILE, MP_EIO};
 
 /* One round of a loop: errors[which] is injected into call n. */
@@ -56,7 +59,7 @@ static bool next(trial *round)
         return true;
     }
     round->n = 1;
-    return ++round->which < sizeof(errors) / sizeof(errors[0]);
+    return ++round->which < support_scaled(sizeof(errors) / sizeof(errors[0]));
 }
 
 #define TRIAL_INIT \

@@ -46,6 +46,9 @@ MP_API double mp_kwarg_float(const mp_args *args, const char *name,
 MP_API bool mp_kwarg_bool(const mp_args *args, const char *name, bool fallback);
 MP_API const char *mp_kwarg_str(const mp_args *args, const char *name,
                                 const char *fallback);
+/** NULL if there is none of that name; *size is untouched then. */
+MP_API const void *mp_kwarg_bytes(const mp_args *args, const char *name,
+                                  size_t *size);
 MP_API const mp_obj *mp_kwarg_obj(const mp_args *args, const char *name,
                                   const mp_obj *fallback);
 MP_API mp_function mp_kwarg_function(const mp_args *args, const char *name,

@@ -86,7 +86,8 @@ typedef struct mp_process_type {
     size_t size;
     /** Runs in the child; the result is the exit code. */
     int (*run)(mp_process *self);
-    /** A new object that holds what the fields say, or NULL member. */
+    /** A new object that holds what the fields say. NULL, and so is set_state:
+     *  the bytes travel. */
     mp_obj *(*get_state)(const void *fields);
     /** Fills zeroed fields from such an object, which it must not keep. */
     mp_error (*set_state)(void *fields, const mp_obj *state);
@@ -139,7 +140,8 @@ MP_API mp_error mp_process_create_named(mp_process **out, mp_function target,
  * Describes a process of the caller's own type.
  *
  * @param fields  type->size bytes, copied; NULL: all zero. destroy() is called
- *                for the copy, so what it owns must not be freed elsewhere.
+ *                for the copy, so what it owns must not be freed elsewhere; on
+ *                failure it stays the caller's.
  * @param options  kwargs must be NULL.
  * @return MP_OK, MP_EINVAL, MP_ENOMEM as mp_process_create().
  * @threads safe. @fork safe.

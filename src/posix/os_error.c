@@ -8,6 +8,8 @@
 static mp_error error_of(int error)
 {
     switch (error) {
+    case EBADF: /* somebody else has closed it */
+        return MP_ECLOSED;
     case ENOMEM:
         return MP_ENOMEM;
     case EMFILE:

@@ -161,6 +161,8 @@ void mpos_system_close_on_exec(void);
  * errno if it must not go on. */
 int mpos_system_die_with_parent(pid_t parent, bool parent_is_main_thread);
 bool mpos_system_is_main_thread(void);
+/* Drops what has been read ahead from stdin; moves no file offset. */
+void mpos_system_purge_input(void);
 
 /* -- The program's file (os_module.c) -------------------------------------- */
 

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HASHES_KEPT = 8, WORD = 8 };
+enum { WORD = 8 };
 
 /* -- The program's file ---------------------------------------------------- */
 
@@ -123,41 +123,33 @@ mp_error mpos_program_path(char **path)
 
 /* -- Build ids ------------------------------------------------------------- */
 
-/* For modules that were linked without an id. Their code is the same in every
- * process; reading all of it takes a while, so the last few are kept. */
-typedef struct kept_hash {
-    const unsigned char *code;
-    size_t size;
+/* For a program that was linked without an id. Its code is the same in every
+ * process; reading all of it takes a while, so it is done once. Not so for a
+ * library: another one may have taken its place. */
+static struct {
+    bool is_known; /* all guarded by mpos_port_mutex */
     unsigned char id[MPOS_BUILD_ID_SIZE];
-} kept_hash;
-
-static kept_hash kept[HASHES_KEPT]; /* guarded by mpos_port_mutex */
-static unsigned kept_next;
+} kept;
 
 static bool find_kept(const mpos_image *image, unsigned char *id)
 {
-    bool is_found = false;
+    bool is_found;
 
     mpos_mutex_lock(&mpos_port_mutex);
-    for (size_t i = 0; i < HASHES_KEPT && !is_found; i++) {
-        is_found =
-            kept[i].code == image->code && kept[i].size == image->code_size;
-        if (is_found)
-            memcpy(id, kept[i].id, MPOS_BUILD_ID_SIZE);
-    }
+    is_found = image->is_program && kept.is_known;
+    if (is_found)
+        memcpy(id, kept.id, MPOS_BUILD_ID_SIZE);
     mpos_mutex_unlock(&mpos_port_mutex);
     return is_found;
 }
 
 static void keep(const mpos_image *image, const unsigned char *id)
 {
-    kept_hash *place;
-
+    if (!image->is_program)
+        return;
     mpos_mutex_lock(&mpos_port_mutex);
-    place = &kept[kept_next++ % HASHES_KEPT];
-    place->code = image->code;
-    place->size = image->code_size;
-    memcpy(place->id, id, MPOS_BUILD_ID_SIZE);
+    kept.is_known = true;
+    memcpy(kept.id, id, MPOS_BUILD_ID_SIZE);
     mpos_mutex_unlock(&mpos_port_mutex);
 }
 

@@ -6,6 +6,7 @@
 #include <libproc.h>
 #include <mach-o/dyld.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/proc.h>
@@ -21,6 +22,11 @@ const mpos_facts mpos_system = {
 
 /* CLOCK_MONOTONIC goes on here while the machine sleeps. */
 const clockid_t mpos_clock = CLOCK_UPTIME_RAW;
+
+void mpos_system_purge_input(void)
+{
+    fpurge(stdin);
+}
 
 uint64_t mpos_thread_id(void)
 {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread_np.h>
+#include <stdio.h>
 #include <sys/param.h>
 #include <sys/cpuset.h>
 #include <sys/procctl.h>
@@ -27,6 +28,11 @@ const mpos_facts mpos_system = {
 };
 
 const clockid_t mpos_clock = CLOCK_MONOTONIC;
+
+void mpos_system_purge_input(void)
+{
+    fpurge(stdin);
+}
 
 uint64_t mpos_thread_id(void)
 {

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -38,6 +39,14 @@ uint64_t mpos_thread_id(void)
 bool mpos_system_is_main_thread(void)
 {
     return (pid_t)syscall(SYS_gettid) == getpid();
+}
+
+void mpos_system_purge_input(void)
+{
+    /* As in mpos_close_input(). */
+    static void (*const volatile purge)(FILE *) = __fpurge;
+
+    purge(stdin);
 }
 
 /* -- Start time ------------------------------------------------------------ */

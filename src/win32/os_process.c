@@ -12,6 +12,7 @@
 
 #include <tlhelp32.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -210,6 +211,7 @@ void mpos_process_close(mpos_process *process)
     if (process->sentinel != 0)
         mpos_close(process->sentinel);
     memset(process, 0, sizeof(*process));
+    process->sentinel = MPOS_NONE;
 }
 
 /* -- This process ---------------------------------------------------------- */
@@ -254,6 +256,12 @@ mp_error mpos_die_with_parent(int64_t parent_pid)
 void mpos_ignore_interrupts(bool is_ignored)
 {
     SetConsoleCtrlHandler(NULL, is_ignored);
+}
+
+void mpos_close_input(void)
+{
+    if (freopen(mpos_system.null_device, "r", stdin) == NULL)
+        clearerr(stdin);
 }
 
 MP_NORETURN void mpos_exit(int code)

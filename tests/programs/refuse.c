@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs a program where Linux refuses what is new: refuse PROGRAM [ARGUMENT...] */
+/* Runs a program where Linux refuses what is new: refuse PROGRAM [ARGUMENT] */
 #include "support/refuse_linux.h"
 
 #include <errno.h>

@@ -50,7 +50,7 @@ int main(int argc, char **argv)
     mp_check(mp_start_method_from_name(getenv("SEQUENCE_METHOD"), &method));
     mp_check(mp_set_start_method(method));
     count = atol(getenv("SEQUENCE_COUNT"));
-    run(count < WARM_UP ? count : WARM_UP);
+    run(count < WARM_UP ? count / 4 : WARM_UP);
     handles = support_open_handles();
     memory = support_memory_in_use();
     run(count);

@@ -103,7 +103,7 @@ bool support_allow_handles(size_t count)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return false;
-    if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < count)
-        limit.rlim_cur = count;
+    if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < (rlim_t)count)
+        limit.rlim_cur = (rlim_t)count;
     return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
