@@ -40,6 +40,7 @@ typedef struct mpi_block {
     mpos_handle memory;
     mpi_start_page *page;
     size_t mapped_size; /* 0: page is a slot that forked children have */
+    bool is_spare;      /* the next child's, once this one's is over */
 } mpi_block;
 
 /* pickle and transport may be empty. The block owns its memory, not the
@@ -61,6 +62,8 @@ mp_error mpi_block_handles(const mpi_block *block, mpi_transport *transport);
 const void *mpi_block_pickle(const mpi_block *block, size_t *size);
 /* Gives all back but the first page. */
 mp_error mpi_block_keep_page(mpi_block *block);
+/* The same in the parent, which closes the block when the child is over. */
+mp_error mpi_block_keep_for_child(mpi_block *block);
 void mpi_block_close(mpi_block *block);
 
 #endif

@@ -55,14 +55,15 @@ static mp_error die_with_parent(int64_t creator_pid)
 
 /* -- The beginning --------------------------------------------------------- */
 
-MP_NORETURN static void run(mp_process *process)
+MP_NORETURN static void run(mp_process *process, bool has_input)
 {
     mpi_start_page *page = process->block.page;
     int code;
 
     /* Python's children read nothing either: what is typed is for the
      * parent. */
-    mpos_close_input();
+    if (has_input)
+        mpos_close_input();
     mpi_exit_register();
     if (page != NULL)
         mpi_atomic32_store(&page->phase, MP_PHASE_TARGET);
@@ -143,7 +144,8 @@ void mpi_child_run(mpi_block *block, mpi_transport *handles, mpi_role role,
     if (err != MP_OK)
         fail();
     mpi_forget_failure();
-    run(start.process);
+    /* The fork server's input is closed already. */
+    run(start.process, role == MPI_ROLE_SPAWNED);
 }
 
 static mp_process *parent_of_fork(mp_process *was_current, int64_t pid,
@@ -174,5 +176,5 @@ void mpi_child_run_forked(mp_process *process, int64_t parent_pid,
     tell_arrival(process->block.page);
     if (process->is_daemon && die_with_parent(parent_pid) != MP_OK)
         fail();
-    run(process);
+    run(process, true);
 }

@@ -5,8 +5,7 @@
  * Each process that uses it has its own. They talk over one channel: a request
  * is a token and handles (the start block, the status pipe, the arguments'
  * handles), the reply a pid or a sentence. The server reaps its children and
- * writes their exit codes into their status pipes, which are the sentinels:
- * 8 bytes that say only that it has ended, then 8 bytes of exit code.
+ * writes their exit codes into their status pipes, which are the sentinels.
  *
  * A child holds the writing end of its status pipe, too. So the end of file
  * comes when both server and child are gone: killing the server ends nobody's
@@ -49,7 +48,6 @@ typedef struct server_child {
     mpos_process os;
     mpos_handle status;
     bool is_daemon;
-    bool is_announced; /* its end, in the status pipe */
 } server_child;
 
 typedef struct server_state {
@@ -155,11 +153,12 @@ static mp_error answer(server_state *server, const start_request *request,
                        const mpos_handle *handles, size_t count)
 {
     mp_error err = fork_child(server, request, handles, count);
+    mp_error reply_err = reply_with(server, err);
 
     for (size_t i = 0; i < count; i++)
         if (i != STATUS_HANDLE || err != MP_OK)
             mpos_close(handles[i]);
-    return reply_with(server, err);
+    return reply_err;
 }
 
 /* False: the parent has closed its end or is gone. */
@@ -186,24 +185,21 @@ static bool serve_request(server_state *server)
 static void report_end(server_state *server, size_t index)
 {
     server_child *child = &server->children[index];
-    int code = 255;
-    int64_t status = 0;
+    int code = 0;
+    int64_t status;
     mpos_bytes part = {&status, sizeof(status)};
     size_t written;
-    mp_error err;
+    mp_error err = mpos_look(&child->os, &code);
 
-    /* First of all, while its number can't be another's yet: whoever looks the
-     * number up sees this afterwards, and knows (attach_if_needed). */
-    if (!child->is_announced)
-        (void)mpos_write(child->status, &part, 1, &written);
-    child->is_announced = true;
-    err = mpos_reap(&child->os, 0, &code);
     if (err != MP_OK && err != MP_ENOTFOUND)
         return;
     status = code;
-    /* With MP_ENOTFOUND the child's own word counts: end of file. */
+    /* While its number can't be another's yet: whoever looks the number up
+     * sees this afterwards, and knows (attach_if_needed). With MP_ENOTFOUND
+     * the child's own word counts: end of file. */
     if (err == MP_OK)
         (void)mpos_write(child->status, &part, 1, &written);
+    (void)mpos_reap(&child->os, 0, &code);
     mpos_close(child->status);
     mpos_process_close(&child->os);
     *child = server->children[--server->count];
@@ -278,6 +274,7 @@ mpos_mutex mpi_forkserver_mutex = MPOS_MUTEX_INIT;
 static struct {
     mp_process *process;
     mpos_handle control;
+    char *directory; /* where it was started and remains; NULL: not known */
     mp_function preload;
     mp_obj *preload_args;
 } client = {.control = MPOS_NONE};
@@ -288,6 +285,8 @@ static void forget_server(void)
     client.control = MPOS_NONE;
     mpi_process_free(client.process);
     client.process = NULL;
+    free(client.directory);
+    client.directory = NULL;
 }
 
 static mp_obj *server_arguments(mp_connection *end)
@@ -339,6 +338,10 @@ static mp_error start_with(mp_connection *ours, mp_connection *theirs)
     mpi_process_drop_work(process);
     (void)mpi_block_keep_page(&process->block);
     mpi_run_set(process, MPI_RUN_STARTED);
+    /* A preload function may have taken it elsewhere. */
+    if (client.preload != NULL ||
+        mpos_working_directory(&client.directory) != MP_OK)
+        client.directory = NULL;
     return MP_OK;
 }
 
@@ -455,7 +458,8 @@ static mp_error request_child(mp_process *process,
 {
     mpos_handle writer;
     start_reply reply = {0};
-    mp_error err = mpos_pipe(status, &writer);
+    /* Both ways would not be needed, but costs less. */
+    mp_error err = mpos_channel(status, &writer);
 
     if (err != MP_OK)
         return err;
@@ -477,11 +481,24 @@ static mp_error request_child(mp_process *process,
     return MP_OK;
 }
 
+/* NULL: not known, or no memory, and then it has to be told. */
+static char *copy_directory(void)
+{
+    char *copy;
+
+    mpos_mutex_lock(&mpi_forkserver_mutex);
+    copy = mpi_strdup(client.directory);
+    mpos_mutex_unlock(&mpi_forkserver_mutex);
+    return copy;
+}
+
 static mp_error try_once(mp_process *process)
 {
     mpi_transport transport = {0};
     mpos_handle status;
-    mp_error err = mpi_start_encode(process, &transport, true);
+    char *directory = copy_directory();
+    mp_error err = mpi_start_encode(process, &transport,
+                                    directory == NULL ? "" : directory);
 
     if (err == MP_OK) {
         mpos_mutex_lock(&mpi_forkserver_mutex);
@@ -489,6 +506,7 @@ static mp_error try_once(mp_process *process)
         mpos_mutex_unlock(&mpi_forkserver_mutex);
     }
     mpi_transport_free(&transport);
+    free(directory);
     if (err != MP_OK) {
         mpi_block_close(&process->block);
         return err;

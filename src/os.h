@@ -197,6 +197,11 @@ mp_error mpos_attach(mpos_process *out, int64_t pid, uint64_t start_time);
  * that is no child: MP_ENOTFOUND once it has ended. */
 mp_error mpos_reap(mpos_process *process, int64_t deadline, int *code);
 
+/* The exit code of a child that has ended, which stays to be reaped: its number
+ * is still its own. MP_PENDING: it has not ended, or is not handed over yet.
+ * MP_ENOTFOUND: somebody else collected it. */
+mp_error mpos_look(const mpos_process *process, int *code);
+
 typedef enum mpos_signal {
     MPOS_TERMINATE, /* SIGTERM; exit code -15 on every system */
     MPOS_KILL,      /* SIGKILL */

@@ -52,6 +52,7 @@ mp_error mpi_fault_error(void);
 #define mpos_fork(...) MPI_FAULTY(mpos_fork, (__VA_ARGS__))
 #define mpos_attach(...) MPI_FAULTY(mpos_attach, (__VA_ARGS__))
 #define mpos_reap(...) MPI_FAULTY(mpos_reap, (__VA_ARGS__))
+#define mpos_look(...) MPI_FAULTY(mpos_look, (__VA_ARGS__))
 #define mpos_send_signal(...) MPI_FAULTY(mpos_send_signal, (__VA_ARGS__))
 #define mpos_thread_start(...) MPI_FAULTY(mpos_thread_start, (__VA_ARGS__))
 

@@ -60,19 +60,15 @@ static mp_error code_from_page(const mp_process *process, int *code)
 static mp_error reap_status(mp_process *process, int *code)
 {
     mpos_wait_item item = mpi_process_wait_item(process);
-    int64_t sent[2]; /* that it has ended, and how */
-    size_t done = 0, got = 1;
+    int64_t sent;
+    size_t got = 0;
     mp_error err = mpos_wait(&item, 1, 0);
 
     if (err != MP_OK)
         return err;
-    while (err == MP_OK && got > 0 && done < sizeof(sent)) {
-        err = mpos_read(process->status, (char *)sent + done,
-                        sizeof(sent) - done, &got);
-        done += got;
-    }
-    if (err == MP_OK && done == sizeof(sent)) {
-        *code = (int)sent[1];
+    err = mpos_read(process->status, &sent, sizeof(sent), &got);
+    if (err == MP_OK && got == sizeof(sent)) {
+        *code = (int)sent;
         return MP_OK;
     }
     if (code_from_page(process, code) != MP_OK)

@@ -147,28 +147,41 @@ mpos_wait_item mpi_process_wait_item(const mp_process *process);
 mp_error mpi_process_wait(mp_process *process, int64_t deadline);
 mp_error mpi_process_send_signal(mp_process *process, mpos_signal signal);
 
-/* -- start.c --------------------------------------------------------------- */
+/* -- description.c --------------------------------------------------------- */
 
-/* What a start block says. */
+/* Everything about the process, for its child. *out is to be given back on
+ * failure, too. directory: where it finds itself, if that may be another one
+ * than ours; NULL: it inherits ours. */
+mp_error mpi_describe(const mp_process *process, const char *directory,
+                      mp_obj **out);
+/* Only what it shall do, not who it is. */
+mp_error mpi_describe_work(const mp_process *process, mp_obj **out);
+/* What mp_set_executable() chose. */
+mp_obj *mpi_executable_or_none(void);
+
 typedef struct mpi_start {
     mp_process *process;
     mp_process *parent;
     mp_start_method default_method;
 } mpi_start;
 
+/* From a start block that holds what mpi_describe() gave. On failure
+ * start->process may be there already, with its name. */
+mp_error mpi_start_decode(const mpi_block *block, mpi_transport *transport,
+                          mpi_start *start);
+
+/* -- start.c --------------------------------------------------------------- */
+
 /* "MULTIPROC_START=<handle of the start block>:<token in hexadecimal>" */
 #define MPI_START_VARIABLE "MULTIPROC_START"
 
-mp_error mpi_start_spawn(mp_process *process);
-/* Everything about the process, for its child, in process->block; the handles
- * to pass are in transport and stay their owners'. has_directory: it has to be
- * told where it is to be, for it won't inherit that. */
-mp_error mpi_start_encode(mp_process *process, mpi_transport *transport,
-                          bool has_directory);
-mp_error mpi_start_decode(const mpi_block *block, mpi_transport *transport,
-                          mpi_start *start);
 /* MP_ENOTSUP, MP_EINVAL (context.c). */
 mp_error mpi_start_method_check(mp_start_method method);
+mp_error mpi_start_spawn(mp_process *process);
+/* The start block, in process->block; the handles to pass are in transport and
+ * stay their owners'. */
+mp_error mpi_start_encode(mp_process *process, mpi_transport *transport,
+                          const char *directory);
 
 /* -- child.c --------------------------------------------------------------- */
 

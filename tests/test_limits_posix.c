@@ -126,8 +126,8 @@ METHOD_TEST(limits, later_start_without_descriptors_fails_and_leaves_nothing)
     cr_assert_eq(support_run(method, return_argument, MP_ARGS(8)), 8);
     handles = support_open_handles();
     before = limit_descriptors(DESCRIPTORS);
-    cr_assert_geq(start_with_ever_more(method),
-                  method == MP_START_FORK ? 1 : 2);
+    /* At least for what stands for the child: the spare block is there. */
+    cr_assert_geq(start_with_ever_more(method), 1);
     limit_descriptors(before);
     cr_assert_eq(support_run(method, return_argument, MP_ARGS(9)), 9);
     cr_assert_eq(support_open_handles(), handles);

@@ -106,6 +106,25 @@ mp_error mpos_reap(mpos_process *process, int64_t deadline, int *code)
     }
 }
 
+mp_error mpos_look(const mpos_process *process, int *code)
+{
+    siginfo_t info = {.si_pid = 0};
+    int result;
+
+    do {
+        result = waitid(P_PID, (id_t)process->pid, &info,
+                        WEXITED | WNOHANG | WNOWAIT);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0 && errno == ECHILD)
+        return fail_gone(process);
+    if (result != 0)
+        return mpos_fail_errno("waitid", errno);
+    if (info.si_pid == 0)
+        return MP_PENDING;
+    *code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+    return MP_OK;
+}
+
 mp_error mpos_send_signal(mpos_process *process, mpos_signal signal)
 {
     static const int numbers[] = {

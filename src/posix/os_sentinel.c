@@ -109,5 +109,6 @@ int mpos_sentinel_kill(const mpos_process *process, int number)
 
 void mpos_sentinel_close(int sentinel)
 {
-    chosen()->close(sentinel);
+    if (sentinel >= 0)
+        chosen()->close(sentinel);
 }

@@ -101,6 +101,19 @@ mp_error mpos_reap(mpos_process *process, int64_t deadline, int *code)
     return MP_OK;
 }
 
+mp_error mpos_look(const mpos_process *process, int *code)
+{
+    HANDLE handle = (HANDLE)process->sentinel;
+    DWORD raw;
+
+    if (!mpi_win32_has_ended(handle))
+        return MP_PENDING;
+    if (!GetExitCodeProcess(handle, &raw))
+        return mpi_win32_fail("can't tell an exit code");
+    *code = translate_code(raw);
+    return MP_OK;
+}
+
 /* -- Signals --------------------------------------------------------------- */
 
 static bool is_ending(HANDLE process)

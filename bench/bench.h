@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a benchmark is made of. A row times one thing that a user does through
+ * the public API, start to end, and the same by a peer. Its functions check
+ * the work they have timed; bench_require() ends the program if it is wrong.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct bench_row {
+    const char *name; /* "family.what" */
+    const char *unit; /* "us" or "ms", of one operation */
+    const char *peer; /* NULL: there is none */
+
+    /* The goal: our figure divided by the peer's, at most; 0: none. */
+    double goal;
+    const char *goal_text;
+    /* A goal that is no ratio, looked at after the last sample. */
+    bool (*holds)(void);
+
+    int samples;    /* 0: the usual number */
+    int batch;      /* operations in a sample */
+    int peer_batch; /* the same in the peer's; 0: as many */
+
+    /* Before and after all samples. NULL, or why the row can't be run. */
+    const char *(*begin)(void);
+    void (*end)(void);
+    /* Does it batch times; returns the seconds that took. */
+    double (*ours)(int batch);
+    double (*theirs)(int batch);
+    /* Instead of theirs: a command of peer.py. */
+    const char *python;
+} bench_row;
+
+typedef struct bench_table {
+    const bench_row *rows;
+    size_t count;
+} bench_table;
+
+/* One for each family. */
+extern const bench_table bench_process_rows;
+extern const bench_table bench_pickle_rows;
+extern const bench_table bench_connection_rows;
+
+void bench_require(bool is_right, const char *what);
+
+#endif
