@@ -2,6 +2,8 @@
 /* The memory through which a process is started. What it means: start.c. */
 #include "block.h"
 
+#include <multiproc/process.h>
+
 #include <string.h>
 
 enum {
@@ -70,6 +72,10 @@ static void fill(mpi_block *block, const mpi_transport *transport,
     page->checksum = checksum_of(page + 1, body_size(page));
 }
 
+/* How many forks there are above this process: what a forked one finds in its
+ * parent's objects must not become its own, for the parent goes on with it. */
+static unsigned generation;
+
 /* -- The spare block ------------------------------------------------------- */
 
 /*
@@ -118,10 +124,13 @@ static bool give_spare_back(const mpi_block *block)
 {
     bool is_kept;
 
-    if (!block->is_spare)
+    if (!block->is_spare || block->generation != generation)
         return false;
-    /* A child that was given up may still come, and must find it so. */
-    is_kept = mpi_atomic32_load(&block->page->phase) != MPI_PHASE_CANCELLED;
+    /* Only what a child has written its last word to. One that was given up, or
+     * that was lost sight of, may still come; and a start that has failed may
+     * have done so because somebody has closed our descriptor. */
+    is_kept = block->memory != MPOS_NONE &&
+              mpi_atomic32_load(&block->page->phase) == MP_PHASE_FINISHED;
     mpos_mutex_lock(&mpi_slots_mutex);
     spare.is_lent = false;
     spare.is_there = is_kept;
@@ -159,7 +168,7 @@ mp_error mpi_block_create(mpi_block *block, const mpi_transport *transport,
 {
     size_t size = sizeof(mpi_start_page) + pickle->size +
                   transport->count * sizeof(int64_t);
-    mpi_block made = {.memory = MPOS_NONE};
+    mpi_block made = {.memory = MPOS_NONE, .generation = generation};
     mp_error err = create_memory(size, &made);
 
     if (err != MP_OK)
@@ -230,8 +239,9 @@ mp_error mpi_block_create_for_fork(mpi_block *block)
     if (slots.count == 0)
         err = add_slots();
     if (err == MP_OK)
-        *block =
-            (mpi_block){.memory = MPOS_NONE, .page = slots.free[--slots.count]};
+        *block = (mpi_block){.memory = MPOS_NONE,
+                             .page = slots.free[--slots.count],
+                             .generation = generation};
     mpos_mutex_unlock(&mpi_slots_mutex);
     if (err == MP_OK)
         memset(block->page, 0, sizeof(*block->page));
@@ -250,6 +260,7 @@ void mpi_block_after_fork(void)
     /* All of them are the parent's, for its other children. */
     slots.count = 0;
     slots.total = 0;
+    generation++;
     spare.block.is_spare = false;
     if (spare.is_there)
         mpi_block_close(&spare.block);
@@ -370,10 +381,12 @@ void mpi_block_close(mpi_block *block)
         *block = (mpi_block){.memory = MPOS_NONE};
         return;
     }
-    if (block->page != NULL && block->mapped_size == 0)
-        free_slot(block->page);
-    else if (block->page != NULL)
+    if (block->mapped_size == 0) {
+        if (block->page != NULL && block->generation == generation)
+            free_slot(block->page);
+    } else if (block->page != NULL) {
         mpos_memory_unmap(block->page, block->mapped_size);
+    }
     if (block->memory != 0)
         mpos_close(block->memory);
     *block = (mpi_block){.memory = MPOS_NONE};

@@ -39,8 +39,9 @@ typedef struct mpi_start_page {
 typedef struct mpi_block {
     mpos_handle memory;
     mpi_start_page *page;
-    size_t mapped_size; /* 0: page is a slot that forked children have */
-    bool is_spare;      /* the next child's, once this one's is over */
+    size_t mapped_size;  /* 0: page is a slot that forked children have */
+    bool is_spare;       /* the next child's, once this one's is over */
+    unsigned generation; /* of the process that made it */
 } mpi_block;
 
 /* pickle and transport may be empty. The block owns its memory, not the

@@ -131,7 +131,7 @@ static mp_error decode(mpi_block *block, mpi_transport *handles,
 void mpi_child_run(mpi_block *block, mpi_transport *handles, mpi_role role,
                    int64_t creator_pid)
 {
-    mpi_start start;
+    mpi_start start = {.process = NULL};
     mp_error err = decode(block, handles, &start);
 
     if (start.process != NULL)

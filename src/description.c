@@ -117,11 +117,11 @@ static mp_error put_self(mp_obj **fields, const mp_process *process)
 
 /* A directory that has been deleted has no path; the child stays where it
  * is. As bytes, for it need not be UTF-8. */
-static void put_directory(mp_obj **fields, const char *inherited)
+static void put_directory(mp_obj **fields)
 {
     char *path = NULL;
 
-    if (mpos_working_directory(&path) == MP_OK && strcmp(path, inherited) != 0)
+    if (mpos_working_directory(&path) == MP_OK)
         fields[DIRECTORY] = mp_obj_bytes(path, strlen(path) + 1);
     free(path);
 }
@@ -138,7 +138,7 @@ mp_error mpi_describe_work(const mp_process *process, mp_obj **out)
     return err == MP_OK ? mp_obj_error(*out) : err;
 }
 
-mp_error mpi_describe(const mp_process *process, const char *directory,
+mp_error mpi_describe(const mp_process *process, bool has_directory,
                       mp_obj **out)
 {
     mp_obj *fields[FIELD_COUNT];
@@ -149,8 +149,8 @@ mp_error mpi_describe(const mp_process *process, const char *directory,
     err = put_self(fields, process);
     if (err == MP_OK)
         err = put_work(fields, process);
-    if (err == MP_OK && directory != NULL)
-        put_directory(fields, directory);
+    if (err == MP_OK && has_directory)
+        put_directory(fields);
     *out = mp_obj_tuple(fields, FIELD_COUNT);
     return err == MP_OK ? mp_obj_error(*out) : err;
 }

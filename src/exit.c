@@ -49,8 +49,10 @@ static void end_daemons(void)
     signal_daemons(MPOS_TERMINATE);
     /* One that is suspended would never learn of it. */
     signal_daemons(MPOS_RESUME);
-    while (daemon != NULL && mpi_process_wait(daemon, deadline) == MP_OK)
+    while (daemon != NULL && mpi_process_wait(daemon, deadline) == MP_OK) {
+        mpi_children_forget(daemon);
         daemon = first_daemon();
+    }
     signal_daemons(MPOS_KILL);
 }
 
@@ -69,9 +71,9 @@ static void join_children(void)
     mp_process *child;
 
     while ((child = first_child()) != NULL) {
-        /* A child that can't be waited for must not be waited for twice. */
-        if (mpi_process_wait(child, MPOS_FOREVER) != MP_OK)
-            mpi_children_remove(child);
+        /* One that can't be waited for must not be waited for twice. */
+        (void)mpi_process_wait(child, MPOS_FOREVER);
+        mpi_children_forget(child);
     }
 }
 

@@ -274,7 +274,6 @@ mpos_mutex mpi_forkserver_mutex = MPOS_MUTEX_INIT;
 static struct {
     mp_process *process;
     mpos_handle control;
-    char *directory; /* where it was started and remains; NULL: not known */
     mp_function preload;
     mp_obj *preload_args;
 } client = {.control = MPOS_NONE};
@@ -285,8 +284,6 @@ static void forget_server(void)
     client.control = MPOS_NONE;
     mpi_process_free(client.process);
     client.process = NULL;
-    free(client.directory);
-    client.directory = NULL;
 }
 
 static mp_obj *server_arguments(mp_connection *end)
@@ -338,10 +335,6 @@ static mp_error start_with(mp_connection *ours, mp_connection *theirs)
     mpi_process_drop_work(process);
     (void)mpi_block_keep_page(&process->block);
     mpi_run_set(process, MPI_RUN_STARTED);
-    /* A preload function may have taken it elsewhere. */
-    if (client.preload != NULL ||
-        mpos_working_directory(&client.directory) != MP_OK)
-        client.directory = NULL;
     return MP_OK;
 }
 
@@ -440,6 +433,17 @@ static mp_error settle_lost_request(mp_process *process, start_reply *reply)
     return MP_OK;
 }
 
+/* Not so if it is another handle of the request's that is bad. */
+static bool is_control_lost(void)
+{
+    mpos_handle copy;
+    mp_error err = mpos_duplicate(client.control, &copy);
+
+    if (err == MP_OK)
+        mpos_close(copy);
+    return err == MP_ECLOSED;
+}
+
 /* Somebody has closed our descriptors, as daemons do. They are not closed again
  * here: the numbers may be others' by now. */
 static mp_error abandon_server(void)
@@ -463,10 +467,15 @@ static mp_error request_child(mp_process *process,
 
     if (err != MP_OK)
         return err;
-    err = ask_server(process, transport, writer, &reply);
-    if (err == MP_EPIPE)
+    /* A number that is given out anew was closed behind our back. */
+    if (client.process != NULL &&
+        (client.control == *status || client.control == writer))
+        err = abandon_server();
+    else
+        err = ask_server(process, transport, writer, &reply);
+    if (client.process != NULL && err == MP_EPIPE)
         err = settle_lost_request(process, &reply);
-    else if (err == MP_ECLOSED && client.process != NULL)
+    else if (client.process != NULL && err == MP_ECLOSED && is_control_lost())
         err = abandon_server();
     mpos_close(writer);
     if (err == MP_OK && reply.error != MP_OK) {
@@ -481,24 +490,11 @@ static mp_error request_child(mp_process *process,
     return MP_OK;
 }
 
-/* NULL: not known, or no memory, and then it has to be told. */
-static char *copy_directory(void)
-{
-    char *copy;
-
-    mpos_mutex_lock(&mpi_forkserver_mutex);
-    copy = mpi_strdup(client.directory);
-    mpos_mutex_unlock(&mpi_forkserver_mutex);
-    return copy;
-}
-
 static mp_error try_once(mp_process *process)
 {
     mpi_transport transport = {0};
     mpos_handle status;
-    char *directory = copy_directory();
-    mp_error err = mpi_start_encode(process, &transport,
-                                    directory == NULL ? "" : directory);
+    mp_error err = mpi_start_encode(process, &transport, true);
 
     if (err == MP_OK) {
         mpos_mutex_lock(&mpi_forkserver_mutex);
@@ -506,7 +502,6 @@ static mp_error try_once(mp_process *process)
         mpos_mutex_unlock(&mpi_forkserver_mutex);
     }
     mpi_transport_free(&transport);
-    free(directory);
     if (err != MP_OK) {
         mpi_block_close(&process->block);
         return err;

@@ -76,6 +76,18 @@ static mp_error reap_status(mp_process *process, int *code)
     return MP_OK;
 }
 
+/* The page is the child's to write: believe only what makes sense. */
+static mp_phase phase_in_page(const mp_process *process)
+{
+    uint32_t phase = MP_PHASE_STARTED;
+
+    if (process->block.page != NULL)
+        phase = mpi_atomic32_load(&process->block.page->phase);
+    if (phase <= MP_PHASE_STARTED)
+        return MP_PHASE_STARTED;
+    return phase < MP_PHASE_FINISHED ? (mp_phase)phase : MP_PHASE_FINISHED;
+}
+
 /* Not before the last thread that waits has seen it. */
 static void close_if_done(mp_process *process)
 {
@@ -105,6 +117,8 @@ static mp_error reap_if_ended(mp_process *process)
         return err;
     process->code_error = err;
     process->exitcode = code;
+    process->phase = phase_in_page(process);
+    mpi_block_close(&process->block);
     mpi_run_set(process, MPI_RUN_FINISHED);
     return MP_OK;
 }
@@ -230,20 +244,19 @@ mp_error mp_process_exitcode(mp_process *process, int *code)
 
 mp_phase mp_process_phase(mp_process *process)
 {
-    uint32_t phase = MP_PHASE_STARTED;
+    mp_phase phase;
 
-    if (check_alive_object(process) != MP_OK ||
-        (!mpi_process_is_current(process) && !mpi_process_is_parent(process) &&
-         mpi_run_of(process) < MPI_RUN_STARTED))
+    if (check_alive_object(process) != MP_OK)
         return MP_PHASE_INITIAL;
     if (mpi_process_is_current(process) || mpi_process_is_parent(process))
         return MP_PHASE_TARGET;
-    if (process->block.page != NULL)
-        phase = mpi_atomic32_load(&process->block.page->phase);
-    /* The page is the child's to write: believe only what makes sense. */
-    return phase <= MP_PHASE_STARTED   ? MP_PHASE_STARTED
-           : phase < MP_PHASE_FINISHED ? (mp_phase)phase
-                                       : MP_PHASE_FINISHED;
+    if (mpi_run_of(process) < MPI_RUN_STARTED)
+        return MP_PHASE_INITIAL;
+    mpos_mutex_lock(&process->mutex);
+    phase = process->phase != MP_PHASE_INITIAL ? process->phase
+                                               : phase_in_page(process);
+    mpos_mutex_unlock(&process->mutex);
+    return phase;
 }
 
 /* -- Ending ---------------------------------------------------------------- */

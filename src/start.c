@@ -22,11 +22,11 @@ static void flush_output(void)
 }
 
 mp_error mpi_start_encode(mp_process *process, mpi_transport *transport,
-                          const char *directory)
+                          bool has_directory)
 {
     mpi_buffer pickle = {0};
     mp_obj *fields;
-    mp_error err = mpi_describe(process, directory, &fields);
+    mp_error err = mpi_describe(process, has_directory, &fields);
 
     if (err == MP_OK)
         err = mpi_pickle_dump(&pickle, fields, transport);
@@ -85,7 +85,7 @@ mp_error mpi_start_spawn(mp_process *process)
 
     if (err != MP_OK)
         return err;
-    err = mpi_start_encode(process, &transport, NULL);
+    err = mpi_start_encode(process, &transport, false);
     if (err != MP_OK)
         goto fail;
     write_variable(&process->block, &variable);

@@ -36,17 +36,38 @@ static void adopt(void)
 {
     mpi_state_after_fork(NULL);
     mpi_state.role = MPI_ROLE_MAIN;
+    mpi_state.parent = NULL;
     mpi_state.current->os.pid = mpi_state.pid;
     /* The original still answers there. */
     mpi_state.current->block = (mpi_block){.memory = MPOS_NONE};
+}
+
+/* Of several threads one does, the others wait for it. A number that is not
+ * ours was copied by a fork meanwhile. */
+static void adopt_if_needed(void)
+{
+    static mpi_atomic32 adopter;
+    uint32_t own = (uint32_t)mpos_pid();
+    uint32_t seen;
+
+    while ((seen = mpi_atomic32_load(&adopter)) == own ||
+           mpi_state.pid != mpos_pid()) {
+        if (seen == own)
+            mpos_sleep_until(mpi_deadline(0.001));
+        else if (mpi_atomic32_change(&adopter, seen, own)) {
+            if (mpi_state.pid != mpos_pid())
+                adopt();
+            mpi_atomic32_store(&adopter, 0);
+        }
+    }
 }
 
 mp_error mpi_state_init(void)
 {
     mp_error err = MP_OK;
 
-    if (mpi_state.current != NULL && mpi_state.pid != mpos_pid())
-        adopt();
+    if (mpi_state.current != NULL)
+        adopt_if_needed();
     mpos_mutex_lock(&mpi_state.mutex);
     if (mpi_state.current == NULL) {
         mpi_state.current = main_process();
@@ -106,18 +127,39 @@ void mpi_children_add(mp_process *process)
     mpos_mutex_unlock(&mpi_state.mutex);
 }
 
-void mpi_children_remove(mp_process *process)
+static bool unlink_from(mp_process **link, const mp_process *process)
 {
-    mp_process **link;
-
-    mpos_mutex_lock(&mpi_state.mutex);
-    link = &mpi_state.children;
     while (*link != NULL && *link != process)
         link = &(*link)->next;
-    if (*link != NULL) {
-        *link = process->next;
+    if (*link == NULL)
+        return false;
+    *link = process->next;
+    return true;
+}
+
+void mpi_children_remove(mp_process *process)
+{
+    mpos_mutex_lock(&mpi_state.mutex);
+    if (process->is_forgotten)
+        (void)unlink_from(&mpi_state.forgotten, process);
+    else if (unlink_from(&mpi_state.children, process))
         mpi_state.children_count--;
-    }
+    process->is_forgotten = false;
+    mpos_mutex_unlock(&mpi_state.mutex);
+}
+
+static void forget(mp_process *process)
+{
+    process->is_forgotten = true;
+    process->next = mpi_state.forgotten;
+    mpi_state.forgotten = process;
+}
+
+void mpi_children_forget(mp_process *process)
+{
+    mpi_children_remove(process);
+    mpos_mutex_lock(&mpi_state.mutex);
+    forget(process);
     mpos_mutex_unlock(&mpi_state.mutex);
 }
 
@@ -135,6 +177,7 @@ static size_t sweep(mp_process **out, size_t capacity)
         if (mpi_process_poll(process)) {
             *link = process->next;
             mpi_state.children_count--;
+            forget(process);
             continue;
         }
         if (count < capacity)
@@ -222,6 +265,7 @@ void mpi_state_after_fork(const mpi_transport *kept)
         forget_child(child);
     }
     mpi_state.children = NULL;
+    mpi_state.forgotten = NULL;
     mpi_state.children_count = 0;
     mpi_state.children_limit = FEW_CHILDREN;
     mpi_state.last_child = 0;

@@ -54,14 +54,16 @@ struct mp_process {
     mpi_atomic32 run;    /* an mpi_run */
     mp_error code_error; /* MP_OK: exitcode is known */
     int exitcode;
-    int64_t pid; /* of a child, for ever; os is forgotten in the end */
+    mp_phase phase; /* how far it had come when it ended */
+    int64_t pid;    /* of a child, for ever; os is forgotten in the end */
     mpos_process os;
     /* Under forkserver: where its end is told, see forkserver.c. */
     mpos_handle status;
     bool is_sentinel_shown;
     unsigned waiting; /* threads that use what must be closed at the end */
     mpi_block block;
-    mp_process *next; /* among the children */
+    mp_process *next;  /* among the children, or those that have ended */
+    bool is_forgotten; /* has ended, but nobody has closed it yet */
 };
 
 typedef enum mpi_role {
@@ -77,6 +79,8 @@ typedef struct mpi_process_state {
     mp_process *current;
     mp_process *parent; /* NULL in the main process */
     mp_process *children;
+    /* Ended, not closed: nobody may point at them any more but we. */
+    mp_process *forgotten;
     size_t children_count;
     size_t children_limit; /* look for ended ones above this many */
     unsigned last_child;   /* the number in Process-N */
@@ -102,6 +106,8 @@ mp_error mpi_state_init(void);
 mp_error mpi_own_start_time(uint64_t *ticks);
 void mpi_children_add(mp_process *process);
 void mpi_children_remove(mp_process *process);
+/* Has been awaited at exit. */
+void mpi_children_forget(mp_process *process);
 /* Reaps those that have ended if there may be many. */
 void mpi_children_clean(void);
 /* In a forked child: the parent's children, locks and finalizers are not
@@ -150,9 +156,9 @@ mp_error mpi_process_send_signal(mp_process *process, mpos_signal signal);
 /* -- description.c --------------------------------------------------------- */
 
 /* Everything about the process, for its child. *out is to be given back on
- * failure, too. directory: where it finds itself, if that may be another one
- * than ours; NULL: it inherits ours. */
-mp_error mpi_describe(const mp_process *process, const char *directory,
+ * failure, too. has_directory: it has to be told where it is to be, for it won't
+ * inherit that. */
+mp_error mpi_describe(const mp_process *process, bool has_directory,
                       mp_obj **out);
 /* Only what it shall do, not who it is. */
 mp_error mpi_describe_work(const mp_process *process, mp_obj **out);
@@ -181,7 +187,7 @@ mp_error mpi_start_spawn(mp_process *process);
 /* The start block, in process->block; the handles to pass are in transport and
  * stay their owners'. */
 mp_error mpi_start_encode(mp_process *process, mpi_transport *transport,
-                          const char *directory);
+                          bool has_directory);
 
 /* -- child.c --------------------------------------------------------------- */
 

@@ -275,7 +275,8 @@ static void wait_until_zombie(int64_t pid)
 /* To proc(5) it is a zombie from then on, though it lives. */
 Test(start_time, of_a_process_whose_main_thread_has_ended_is_known)
 {
-    mpos_handle reader, writer;
+    static mpos_handle reader; /* not on the stack of a thread that ends */
+    mpos_handle writer;
     mpos_process child;
     mpos_wait_item item;
     uint64_t early, late = 0;
@@ -362,7 +363,7 @@ static void check_server_refuses(mp_error expected)
     for (int i = 0; i < 3; i++) {
         cr_assert_eq(mp_process_start(process), expected, "%s",
                      mp_error_message());
-        cr_assert_eq(support_open_handles(), handles);
+        cr_assert_leq(support_open_handles(), handles);
     }
     limit_server(server, expected, &before, NULL);
     ok(mp_process_start(process));

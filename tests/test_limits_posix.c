@@ -45,7 +45,8 @@ static bool try_start(mp_start_method method, mp_error expected)
     cr_assert_gt(strlen(mp_error_message()), 20U, "%s", mp_error_message());
     cr_assert_eq(mp_process_pid(process), 0);
     cr_assert_eq(mp_process_close(process), MP_OK);
-    cr_assert_eq(support_open_handles(), before, "%s", mp_error_message());
+    /* Fewer: the spare start block is not kept after a failure. */
+    cr_assert_leq(support_open_handles(), before, "%s", mp_error_message());
     return false;
 }
 

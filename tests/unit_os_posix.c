@@ -430,7 +430,7 @@ static int count_interrupts(bool is_ignored)
     mpos_ignore_interrupts(is_ignored);
     interrupts = 0;
     raise(SIGINT);
-    return interrupts;
+    return (int)interrupts;
 }
 
 Test(os_process, interrupts_are_ignored_until_they_are_what_they_were_before)

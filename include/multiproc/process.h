@@ -27,6 +27,8 @@
  * - A process that ends waits for its children first, except for daemons,
  *   which it terminates. Killed itself, it leaves the others running; daemons
  *   die with it.
+ * - A process that closes descriptors which are not its own, as closefrom() in
+ *   a daemon's beginning does, does so before it starts its first child.
  * - Where several threads use fork: as in every program, only the calling
  *   thread exists in the child. Prefer spawn.
  */

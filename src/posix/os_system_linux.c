@@ -43,10 +43,7 @@ bool mpos_system_is_main_thread(void)
 
 void mpos_system_purge_input(void)
 {
-    /* As in mpos_close_input(). */
-    static void (*const volatile purge)(FILE *) = __fpurge;
-
-    purge(stdin);
+    __fpurge(stdin);
 }
 
 /* -- Start time ------------------------------------------------------------ */

@@ -85,6 +85,21 @@ size_t support_memory_in_use(void)
     return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
+
+bool support_has_no_vfork(void)
+{
+#ifdef __SANITIZE_THREAD__
+    return true;
+#else
+    return support_has_valgrind();
+#endif
+}
+
 bool support_has_valgrind(void)
 {
     const char *preloaded = getenv("LD_PRELOAD");

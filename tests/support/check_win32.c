@@ -46,6 +46,11 @@ size_t support_memory_in_use(void)
     return counters.PagefileUsage;
 }
 
+bool support_has_no_vfork(void)
+{
+    return false;
+}
+
 bool support_has_valgrind(void)
 {
     return false;
