@@ -94,6 +94,10 @@ static void become(const mpi_start *start, const mpi_block *block,
     /* A forked one's was the fork server, whose target is still running. */
     if (role == MPI_ROLE_SPAWNED)
         mpi_process_free(mpi_state.current);
+    else
+        mpi_children_forget(mpi_state.current);
+    if (mpi_state.parent != NULL)
+        mpi_children_forget(mpi_state.parent);
     mpi_run_set(process, MPI_RUN_STARTED);
     process->os.pid = mpos_pid();
     process->block = *block;
@@ -167,6 +171,8 @@ void mpi_child_run_forked(mp_process *process, int64_t parent_pid,
 
     mpi_state_after_fork(handles);
     mpos_mutex_reset(&process->mutex);
+    if (mpi_state.parent != NULL)
+        mpi_children_forget(mpi_state.parent);
     mpi_state.parent =
         parent_of_fork(mpi_state.current, parent_pid, parent_start);
     mpi_state.current = process;

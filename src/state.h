@@ -156,8 +156,8 @@ mp_error mpi_process_send_signal(mp_process *process, mpos_signal signal);
 /* -- description.c --------------------------------------------------------- */
 
 /* Everything about the process, for its child. *out is to be given back on
- * failure, too. has_directory: it has to be told where it is to be, for it won't
- * inherit that. */
+ * failure, too. has_directory: it has to be told where it is to be, since it
+ * does not inherit that. */
 mp_error mpi_describe(const mp_process *process, bool has_directory,
                       mp_obj **out);
 /* Only what it shall do, not who it is. */

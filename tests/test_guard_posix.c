@@ -162,11 +162,22 @@ METHOD_TEST(guard_posix, arguments_may_be_anything)
                  5);
 }
 
+static bool has_plugin(void)
+{
+#ifdef SUPPORT_HAS_PLUGIN
+    return true;
+#else
+    return false;
+#endif
+}
+
 Test(guard_posix, worker_runs_the_functions_of_a_plugin)
 {
     const char *worker = getenv("MULTIPROC_TEST_WORKER");
     const mp_start_method methods[] = {MP_START_SPAWN, MP_START_FORKSERVER};
 
+    if (!has_plugin())
+        cr_skip_test("a static program has no libraries");
     if (worker == NULL)
         cr_skip_test("MULTIPROC_TEST_WORKER does not name multiproc-worker");
     cr_assert_eq(mp_set_executable(worker), MP_OK);
