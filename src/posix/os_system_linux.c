@@ -43,7 +43,10 @@ bool mpos_system_is_main_thread(void)
 
 void mpos_system_purge_input(void)
 {
-    __fpurge(stdin);
+    /* As in mpos_close_input(). What it returns differs between libcs. */
+    static const volatile __typeof__(&__fpurge) purge = __fpurge;
+
+    purge(stdin);
 }
 
 /* -- Start time ------------------------------------------------------------ */
