@@ -15,6 +15,36 @@ size_t support_open_handles(void)
     return count;
 }
 
+static bool creation_time(HANDLE process, ULONGLONG *time)
+{
+    FILETIME created, unused;
+
+    if (!GetProcessTimes(process, &created, &unused, &unused, &unused))
+        return false;
+    *time = (ULONGLONG)created.dwHighDateTime << 32 | created.dwLowDateTime;
+    return true;
+}
+
+/* The number of a process's parent outlives the parent: one that is older than
+ * we are is the child of whoever had our number before. */
+static bool is_child(const PROCESSENTRY32W *entry)
+{
+    ULONGLONG its = 0, ours = 0;
+    HANDLE process;
+
+    if (entry->th32ParentProcessID != GetCurrentProcessId())
+        return false;
+    process = OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, FALSE,
+                          entry->th32ProcessID);
+    if (process == NULL)
+        return false; /* it has ended meanwhile */
+    if (!creation_time(process, &its) ||
+        !creation_time(GetCurrentProcess(), &ours))
+        its = ours;
+    CloseHandle(process);
+    return its >= ours;
+}
+
 bool support_has_children(void)
 {
     HANDLE snapshot = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0);
@@ -25,7 +55,7 @@ bool support_has_children(void)
         return false;
     for (BOOL more = Process32FirstW(snapshot, &entry); more && !has_any;
          more = Process32NextW(snapshot, &entry))
-        has_any = entry.th32ParentProcessID == GetCurrentProcessId();
+        has_any = is_child(&entry);
     CloseHandle(snapshot);
     return has_any;
 }
