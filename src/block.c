@@ -140,6 +140,18 @@ static bool give_spare_back(const mpi_block *block)
     return is_kept;
 }
 
+/* Without its memory it can't be the next child's; another one shall be. The
+ * fork server's would be lent for as long as that lives. */
+static void end_loan(mpi_block *block)
+{
+    if (!block->is_spare || block->generation != generation)
+        return;
+    mpos_mutex_lock(&mpi_slots_mutex);
+    spare.is_lent = false;
+    mpos_mutex_unlock(&mpi_slots_mutex);
+    block->is_spare = false;
+}
+
 mp_error mpi_block_keep_for_child(mpi_block *block)
 {
     return lend_spare(block) ? MP_OK : mpi_block_keep_page(block);
@@ -372,6 +384,7 @@ mp_error mpi_block_keep_page(mpi_block *block)
     }
     mpos_close(block->memory);
     block->memory = MPOS_NONE;
+    end_loan(block);
     return MP_OK;
 }
 

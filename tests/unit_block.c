@@ -4,6 +4,8 @@
 #include "support/testing.h"
 
 #include "block.h"
+
+#include <multiproc/process.h>
 #include "os.h"
 
 #include <stdlib.h>
@@ -217,4 +219,26 @@ Test(block, leaves_no_handle_behind)
         mpi_block_close(&block);
     }
     cr_assert_eq(support_open_handles(), before);
+}
+
+/* As the fork server's does, whose block would be lent as long as it lives. */
+Test(block, without_its_memory_is_no_longer_the_spare_one)
+{
+    const mpi_transport no_handles = {0};
+    const mpi_buffer no_pickle = {0};
+    mpi_block first, server, next;
+
+    cr_assert_eq(mpi_block_create(&first, &no_handles, &no_pickle), MP_OK);
+    cr_assert_eq(mpi_block_keep_for_child(&first), MP_OK);
+    cr_assert(first.is_spare);
+    mpi_atomic32_store(&first.page->phase, MP_PHASE_FINISHED);
+    mpi_block_close(&first);
+    cr_assert_eq(mpi_block_create(&server, &no_handles, &no_pickle), MP_OK);
+    cr_assert(server.is_spare);
+    cr_assert_eq(mpi_block_keep_page(&server), MP_OK);
+    cr_assert_eq(mpi_block_create(&next, &no_handles, &no_pickle), MP_OK);
+    cr_assert_eq(mpi_block_keep_for_child(&next), MP_OK);
+    cr_assert(next.is_spare);
+    mpi_block_close(&next);
+    mpi_block_close(&server);
 }
