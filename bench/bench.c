@@ -19,9 +19,8 @@
 #include <string.h>
 
 static const bench_table *const tables[] = {
-    &bench_process_rows,
-    &bench_pickle_rows,
-    &bench_connection_rows,
+    &bench_process_rows, &bench_pickle_rows,    &bench_connection_rows,
+    &bench_lock_rows,    &bench_contended_rows, &bench_handover_rows,
 };
 
 typedef struct bench_options {

@@ -12,7 +12,7 @@
 
 typedef struct bench_row {
     const char *name; /* "family.what" */
-    const char *unit; /* "us" or "ms", of one operation */
+    const char *unit; /* "ns", "us" or "ms", of one operation; or "%" */
     const char *peer; /* NULL: there is none */
 
     /* The goal: our figure divided by the peer's, at most; 0: none. */
@@ -44,6 +44,9 @@ typedef struct bench_table {
 extern const bench_table bench_process_rows;
 extern const bench_table bench_pickle_rows;
 extern const bench_table bench_connection_rows;
+extern const bench_table bench_lock_rows;
+extern const bench_table bench_contended_rows;
+extern const bench_table bench_handover_rows;
 
 void bench_require(bool is_right, const char *what);
 

@@ -30,6 +30,15 @@ def start_and_join(method, count):
     return time.perf_counter() - began
 
 
+def acquire_and_release(make, count):
+    lock = make()
+    began = time.perf_counter()
+    for _ in range(count):
+        lock.acquire()
+        lock.release()
+    return time.perf_counter() - began
+
+
 def pickle_roundtrip(count):
     dumps, loads = pickle.dumps, pickle.loads
     began = time.perf_counter()
@@ -67,6 +76,10 @@ COMMANDS = {
     "spawn": lambda count: start_and_join("spawn", count),
     "fork": lambda count: start_and_join("fork", count),
     "forkserver": lambda count: start_and_join("forkserver", count),
+    "lock": lambda count: acquire_and_release(multiprocessing.Lock, count),
+    "rlock": lambda count: acquire_and_release(multiprocessing.RLock, count),
+    "semaphore":
+        lambda count: acquire_and_release(multiprocessing.Semaphore, count),
     "pickle.roundtrip": pickle_roundtrip,
     "pickle.load.million": pickle_load_million,
     "pickle.dump.million": pickle_dump_million,

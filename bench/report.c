@@ -20,7 +20,16 @@ static struct {
 
 static double in_unit(const bench_row *row, double seconds)
 {
-    return strcmp(row->unit, "ms") == 0 ? seconds * 1e3 : seconds * 1e6;
+    switch (row->unit[0]) {
+    case 'n':
+        return seconds * 1e9;
+    case 'u':
+        return seconds * 1e6;
+    case 'm':
+        return seconds * 1e3;
+    default:
+        return seconds * 100;
+    }
 }
 
 static const char *peer_name(const bench_row *row)

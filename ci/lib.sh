@@ -98,9 +98,10 @@ run_ctest() {
         --output-on-failure --no-tests=error --parallel "$(processors)" "$@"
 }
 
+# build_and_test PRESET [CTEST OPTION...]
 build_and_test() {
     build "$1"
-    run_ctest "$1"
+    run_ctest "$@"
 }
 
 # -- Counting ------------------------------------------------------------------

@@ -43,11 +43,14 @@ if(MULTIPROC_PORT STREQUAL "win32")
         src/win32/os_load.c
         src/win32/os_memory.c
         src/win32/os_module.c
+        src/win32/os_named.c
+        src/win32/os_object.c
         src/win32/os_process.c
         src/win32/os_spawn.c
         src/win32/os_thread.c
         src/win32/os_time.c
-        src/win32/os_wait.c)
+        src/win32/os_wait.c
+        src/win32/os_word.c)
     set(MULTIPROC_PORT_LIBRARIES bcrypt)
 endif()
 
@@ -58,6 +61,7 @@ if(MULTIPROC_PORT STREQUAL "posix")
     find_package(Threads REQUIRED)
     set(MULTIPROC_PORT_LIBRARIES Threads::Threads ${CMAKE_DL_LIBS})
 
+    multiproc_look_for(FUTEX SYS_futex sys/syscall.h)
     multiproc_look_for(KQUEUE kqueue "sys/types.h;sys/event.h")
     multiproc_look_for(MEMFD memfd_create sys/mman.h)
     multiproc_look_for(PIDFD SYS_pidfd_open sys/syscall.h)
@@ -73,12 +77,15 @@ if(MULTIPROC_PORT STREQUAL "posix")
         src/posix/os_memory.c
         src/posix/os_memory_shm.c
         src/posix/os_module.c
+        src/posix/os_named.c
+        src/posix/os_object.c
         src/posix/os_process.c
         src/posix/os_sentinel.c
         src/posix/os_spawn.c
         src/posix/os_thread.c
         src/posix/os_time.c
-        src/posix/os_wait.c)
+        src/posix/os_wait.c
+        src/posix/os_word.c)
 
     if(MULTIPROC_HAVE_PIPE2)
         list(APPEND MULTIPROC_PORT_SOURCES src/posix/os_cloexec_atomic.c)
@@ -111,6 +118,31 @@ if(MULTIPROC_PORT STREQUAL "posix")
         list(APPEND MULTIPROC_PORT_DEFINITIONS MULTIPROC_SENTINEL_${name})
     endforeach()
 
+    # macOS is asked at run time whether it has os_sync_wait_on_address.
+    set(word ${MULTIPROC_WORD})
+    if(NOT word AND MULTIPROC_HAVE_FUTEX)
+        set(word futex)
+    elseif(NOT word AND APPLE)
+        set(word osync)
+    elseif(NOT word)
+        set(word poll)
+    endif()
+    if(word STREQUAL "futex")
+        set(words futex)
+    elseif(word STREQUAL "osync")
+        set(words osync poll)
+    elseif(word STREQUAL "poll")
+        set(words poll)
+    else()
+        message(FATAL_ERROR "MULTIPROC_WORD is futex, osync, poll or empty, "
+            "not ${word}")
+    endif()
+    foreach(mechanism IN LISTS words)
+        string(TOUPPER ${mechanism} name)
+        list(APPEND MULTIPROC_PORT_SOURCES src/posix/os_word_${mechanism}.c)
+        list(APPEND MULTIPROC_PORT_DEFINITIONS MULTIPROC_WORD_${name})
+    endforeach()
+
     if(APPLE)
         list(APPEND MULTIPROC_PORT_SOURCES
             src/posix/os_module_macho.c
@@ -132,7 +164,7 @@ if(MULTIPROC_PORT STREQUAL "posix")
 endif()
 
 # The same options as macros, for what is one call in a file, not a file.
-foreach(what PIDFD MEMFD PDEATHSIG CLOSE_RANGE)
+foreach(what PIDFD MEMFD PDEATHSIG CLOSE_RANGE TMPFILE)
     if(MULTIPROC_NO_${what})
         list(APPEND MULTIPROC_PORT_DEFINITIONS MULTIPROC_NO_${what})
     endif()

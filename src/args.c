@@ -99,6 +99,12 @@ static mp_error as_str(const mp_obj *obj, const char **out)
 typedef const char *text;
 typedef const mp_obj *object;
 typedef mp_connection *connection;
+typedef mp_lock *lock;
+typedef mp_rlock *rlock;
+typedef mp_semaphore *semaphore;
+typedef mp_event *event;
+typedef mp_condition *condition;
+typedef mp_barrier *barrier;
 
 static mp_error as_obj(const mp_obj *obj, const mp_obj **out)
 {
@@ -113,6 +119,12 @@ ACCESSORS(str, text, as_str)
 ACCESSORS(obj, object, as_obj)
 ACCESSORS(function, mp_function, mp_obj_as_function)
 ACCESSORS(connection, connection, mp_obj_as_connection)
+ACCESSORS(lock, lock, mp_obj_as_lock)
+ACCESSORS(rlock, rlock, mp_obj_as_rlock)
+ACCESSORS(semaphore, semaphore, mp_obj_as_semaphore)
+ACCESSORS(event, event, mp_obj_as_event)
+ACCESSORS(condition, condition, mp_obj_as_condition)
+ACCESSORS(barrier, barrier, mp_obj_as_barrier)
 
 const void *mp_kwarg_bytes(const mp_args *args, const char *name, size_t *size)
 {

@@ -109,14 +109,6 @@ static void become(const mpi_start *start, const mpi_block *block,
         mpi_state.method = start->default_method;
 }
 
-/* Handles that came along, but that nothing in the arguments refers to. */
-static void close_untaken(mpi_transport *transport)
-{
-    for (size_t i = 0; i < transport->count; i++)
-        mpos_close(transport->handles[i]);
-    mpi_transport_free(transport);
-}
-
 static mp_error decode(mpi_block *block, mpi_transport *handles,
                        mpi_start *start)
 {
@@ -128,7 +120,8 @@ static mp_error decode(mpi_block *block, mpi_transport *handles,
         err = mpi_block_handles(block, handles);
     if (err == MP_OK)
         err = mpi_start_decode(block, handles, start);
-    close_untaken(handles);
+    mpi_transport_close_untaken(handles);
+    mpi_transport_free(handles);
     return err;
 }
 
@@ -165,7 +158,7 @@ static mp_process *parent_of_fork(mp_process *was_current, int64_t pid,
 }
 
 void mpi_child_run_forked(mp_process *process, int64_t parent_pid,
-                          const mpi_transport *handles)
+                          mpi_transport *handles)
 {
     uint64_t parent_start = mpi_state.start_time;
 
@@ -180,7 +173,8 @@ void mpi_child_run_forked(mp_process *process, int64_t parent_pid,
     mpi_run_set(process, MPI_RUN_STARTED);
     process->os.pid = mpos_pid();
     tell_arrival(process->block.page);
-    if (process->is_daemon && die_with_parent(parent_pid) != MP_OK)
+    if (mpi_parcel_take(&handles->parcel) != MP_OK ||
+        (process->is_daemon && die_with_parent(parent_pid) != MP_OK))
         fail();
     run(process, true);
 }

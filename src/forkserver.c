@@ -24,7 +24,6 @@
 #include <string.h>
 
 enum {
-    MAX_HANDLES = 250,
     /* The first handles of a request. */
     MEMORY_HANDLE = 0,
     STATUS_HANDLE = 1,
@@ -34,6 +33,7 @@ enum {
 typedef struct start_request {
     unsigned char token[MPI_TOKEN_SIZE];
     uint32_t is_daemon;
+    uint32_t handle_count; /* so many go along */
 } start_request;
 
 typedef struct start_reply {
@@ -161,24 +161,52 @@ static mp_error answer(server_state *server, const start_request *request,
     return reply_err;
 }
 
+/* All of it, or none: *got 0. */
+static mp_error recv_request(server_state *server, start_request *request,
+                             size_t *got, mpos_arrivals *arrived)
+{
+    mp_error err = mpos_recv_handles(server->control, request, sizeof(*request),
+                                     got, arrived);
+
+    while (err == MP_OK && *got > 0 && *got < sizeof(*request)) {
+        size_t step = 0;
+
+        err = mpos_read(server->control, (char *)request + *got,
+                        sizeof(*request) - *got, &step);
+        *got = step == 0 ? 0 : *got + step;
+    }
+    return err;
+}
+
+static bool serve_arrived(server_state *server, const start_request *request,
+                          mpos_arrivals *arrived)
+{
+    if (!arrived->is_cut && arrived->count == request->handle_count &&
+        arrived->count >= OWN_HANDLES)
+        return answer(server, request, arrived->handles, arrived->count) ==
+               MP_OK;
+    for (size_t i = 0; i < arrived->count; i++)
+        mpos_close(arrived->handles[i]);
+    /* This one is lost; there are others to live on. */
+    return reply_with(server,
+                      mpi_fail(MP_EMFILE,
+                               "the fork server has no room for more "
+                               "than %zu of %u handles",
+                               arrived->count, request->handle_count)) == MP_OK;
+}
+
 /* False: the parent has closed its end or is gone. */
 static bool serve_request(server_state *server)
 {
-    mpos_handle handles[MAX_HANDLES];
+    mpos_arrivals arrived = {.count = 0};
     start_request request;
-    size_t got, count;
-    mp_error err = mpos_recv_handles(server->control, &request, sizeof(request),
-                                     &got, handles, MAX_HANDLES, &count);
+    size_t got = 0;
+    mp_error err = recv_request(server, &request, &got, &arrived);
 
-    /* This one is lost; there are others to live on. */
-    if (err == MP_EMFILE)
-        return reply_with(server, err) == MP_OK;
-    if (err != MP_OK)
-        return false;
-    if (got == sizeof(request) && count >= OWN_HANDLES)
-        return answer(server, &request, handles, count) == MP_OK;
-    for (size_t i = 0; i < count; i++)
-        mpos_close(handles[i]);
+    if (err == MP_OK && got > 0)
+        return serve_arrived(server, &request, &arrived);
+    for (size_t i = 0; i < arrived.count; i++)
+        mpos_close(arrived.handles[i]);
     return false;
 }
 
@@ -387,22 +415,39 @@ static mp_error read_reply(start_reply *reply)
     return MP_OK;
 }
 
+static mp_error send_request(const start_request *request,
+                             const mpos_handle *handles)
+{
+    mpos_bytes parts[2] = {{request, sizeof(*request)}, {NULL, 0}};
+    size_t written = 0;
+    mp_error err = mpos_send_handles(client.control, parts, handles,
+                                     request->handle_count, &written);
+
+    while (err == MP_OK && written < parts[0].size) {
+        parts[0].data = (const char *)parts[0].data + written;
+        parts[0].size -= written;
+        err = mpos_write(client.control, parts, 1, &written);
+    }
+    return err;
+}
+
 static mp_error ask_server(const mp_process *process,
                            const mpi_transport *transport, mpos_handle status,
                            start_reply *reply)
 {
-    mpos_handle handles[MAX_HANDLES] = {
+    mpos_handle handles[MPOS_HANDLES_MAX] = {
         [MEMORY_HANDLE] = process->block.memory,
         [STATUS_HANDLE] = status,
     };
     start_request request = {.is_daemon = process->is_daemon};
     mp_error err;
 
-    if (transport->count > MAX_HANDLES - OWN_HANDLES)
+    if (transport->count > MPOS_HANDLES_MAX - OWN_HANDLES)
         return mpi_fail(MP_EOVERFLOW,
                         "%zu handles are too many for the fork server, which "
                         "takes %d",
-                        transport->count, MAX_HANDLES - OWN_HANDLES);
+                        transport->count, MPOS_HANDLES_MAX - OWN_HANDLES);
+    request.handle_count = (uint32_t)(transport->count + OWN_HANDLES);
     memcpy(request.token, process->block.page->token, sizeof(request.token));
     if (transport->count > 0)
         memcpy(handles + OWN_HANDLES, transport->handles,
@@ -412,8 +457,7 @@ static mp_error ask_server(const mp_process *process,
         if (err != MP_OK)
             return mpi_context(err, "can't start the fork server");
     }
-    err = mpos_send_handles(client.control, &request, sizeof(request), handles,
-                            transport->count + OWN_HANDLES);
+    err = send_request(&request, handles);
     return err == MP_OK ? read_reply(reply) : err;
 }
 
@@ -501,6 +545,8 @@ static mp_error try_once(mp_process *process)
         err = request_child(process, &transport, &status);
         mpos_mutex_unlock(&mpi_forkserver_mutex);
     }
+    if (err == MP_OK)
+        mpi_start_keep_parcel(process, &transport);
     mpi_transport_free(&transport);
     if (err != MP_OK) {
         mpi_block_close(&process->block);

@@ -2,6 +2,8 @@
 /* Objects that stay recognisable for a while after they were closed. */
 #include "lifetime.h"
 
+#include "share.h"
+
 #include <stdlib.h>
 
 /* How many ended objects are kept; the memory of older ones is reused. */
@@ -22,8 +24,10 @@ static const char *kind_name(uint32_t kind)
         return "process";
     case MPI_CONNECTION:
         return "connection";
-    default:
+    case MPI_FINALIZER:
         return "finalizer";
+    default:
+        return mpi_share_kind_name((mpi_kind)kind);
     }
 }
 

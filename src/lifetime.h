@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of the objects users hold pointers to (processes, connections,
- * finalizers). A closed object is kept for a while instead of being freed, so
+ * Memory of the objects users hold pointers to (processes, connections, locks
+ * ...). A closed object is kept for a while instead of being freed, so
  * that using it afterwards is an error with a sentence and not a crash.
  */
 #ifndef MULTIPROC_LIFETIME_H
@@ -14,6 +14,12 @@ typedef enum mpi_kind {
     MPI_PROCESS = 0x636f7270,
     MPI_CONNECTION = 0x6e6e6f63,
     MPI_FINALIZER = 0x6c6e6966,
+    MPI_LOCK = 0x6b636f6c,
+    MPI_RLOCK = 0x6b636c72,
+    MPI_SEMAPHORE = 0x616d6573,
+    MPI_EVENT = 0x746e7665,
+    MPI_CONDITION = 0x646e6f63,
+    MPI_BARRIER = 0x72726162,
 } mpi_kind;
 
 /* The first member of each such object. */

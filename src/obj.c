@@ -258,7 +258,7 @@ void mpi_obj_destroy(mp_obj *obj)
     if (obj->type == MP_TYPE_HANDLE) {
         mpi_resource *resource = (mpi_resource *)(void *)obj;
 
-        resource->type->unref(resource->self);
+        resource->type->unref(resource->type, resource->self);
     }
     free(obj);
 }

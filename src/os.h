@@ -28,7 +28,7 @@
 
 /*
  * From the port: mpos_mutex with MPOS_MUTEX_INIT (usable without a call),
- * MPI_THREAD_LOCAL, and the atomics of os_atomic.h.
+ * MPI_THREAD_LOCAL, MPI_SELDOM, and the atomics of os_atomic.h.
  */
 #include "os_types.h"
 
@@ -43,6 +43,8 @@ typedef struct mpos_facts {
     const char *system;      /* "linux", "macos", "freebsd", "windows" ... */
     const char *null_device; /* what fopen() takes to read nothing */
     bool has_fork;           /* mpos_fork and handles over a channel exist */
+    bool has_objects;        /* mpos_object_open and the like exist */
+    bool memory_grows;       /* mpos_memory_grow exists */
     uint32_t exit_code_mask; /* what the system keeps of an exit code */
 } mpos_facts;
 
@@ -63,6 +65,9 @@ int64_t mpos_parent_pid(void);
 uint64_t mpos_thread_id(void);
 /* Together with the pid it names one process for ever. MP_ENOTFOUND: gone. */
 mp_error mpos_start_time(int64_t pid, uint64_t *ticks);
+/* Tells apart the namespaces in which pids mean somebody; 0: there is but one,
+ * or it can't be told. */
+uint64_t mpos_pid_space(void);
 /* Processors this process may run on, at least 1. */
 unsigned mpos_cpu_count(void);
 /* Removes NAME from the environment. MP_ENOTFOUND if unset; else its value,
@@ -133,15 +138,23 @@ typedef struct mpos_wait_item {
  * is no limit on count. MP_TIMED_OUT: none in time. */
 mp_error mpos_wait(mpos_wait_item *items, size_t count, int64_t deadline);
 
-/* One message with handles over a channel (only where has_fork). The receiver
- * owns what arrives; *got 0: the other end is closed. At most 250 handles.
- * MP_EMFILE: the receiver has no room for them; the message is lost, the next
- * one is not. */
-mp_error mpos_send_handles(mpos_handle channel, const void *data, size_t size,
-                           const mpos_handle *handles, size_t count);
+enum { MPOS_HANDLES_MAX = 250 };
+
+typedef struct mpos_arrivals {
+    mpos_handle handles[MPOS_HANDLES_MAX];
+    size_t count;
+    bool is_cut; /* more were sent than this process had room for */
+} mpos_arrivals;
+
+/* As mpos_write, and handles go along with the first byte, up to
+ * MPOS_HANDLES_MAX. Over a channel, only where has_fork. */
+mp_error mpos_send_handles(mpos_handle channel, const mpos_bytes parts[2],
+                           const mpos_handle *handles, size_t count,
+                           size_t *written);
+/* As mpos_read, and takes what came along with these bytes, which the caller
+ * then owns; mpos_read drops it. Any channel end; only where has_fork. */
 mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
-                           size_t *got, mpos_handle *handles, size_t capacity,
-                           size_t *count);
+                           size_t *got, mpos_arrivals *arrived);
 
 /* -- Memory ---------------------------------------------------------------- */
 
@@ -150,9 +163,96 @@ mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
 mp_error mpos_memory_create(size_t size, mpos_handle *handle);
 /* At least what mpos_memory_create was given (rounded up to pages). */
 mp_error mpos_memory_size(mpos_handle handle, size_t *size);
-/* Read and write, shared; size at most that of the memory. */
+/* Only where memory_grows: reserves what lies beyond `from`, too, zeroed. Who
+ * has mapped up to `to` bytes already may touch them from now on. */
+mp_error mpos_memory_grow(mpos_handle handle, size_t from, size_t to);
+/* Read and write, shared; size at most that of the memory, but where
+ * memory_grows: beyond it, nothing may be touched yet. */
 mp_error mpos_memory_map(mpos_handle handle, size_t size, void **address);
 void mpos_memory_unmap(void *address, size_t size);
+
+/* -- Memory with a name ---------------------------------------------------- */
+
+enum { MPOS_NAME_MAX = 200 };
+
+/*
+ * A name is 1 to MPOS_NAME_MAX bytes of UTF-8 without '/', '\\' and control
+ * characters. Whoever holds such memory open is counted as using it, until it
+ * closes the last copy of the handle or ends, however it ends.
+ *
+ * create: with these bytes as its content, all or nothing, also if this process
+ * is killed on the way; reserved. permissions are POSIX's, where they exist.
+ * MP_EEXIST; MP_EACCES, MP_ENOSPC, MP_EMFILE.
+ */
+mp_error mpos_named_create(const char *name, const void *image, size_t size,
+                           unsigned permissions, mpos_handle *handle);
+/* MP_ENOTFOUND; MP_EACCES; MP_EPROTO: there is something else of that name. */
+mp_error mpos_named_open(const char *name, mpos_handle *handle);
+/* The name goes at once, the memory with its last user. Where names go with
+ * the last user anyway, nothing happens. only_unused: MP_ESTATE while anybody
+ * uses it, MP_EACCES if it is another user's. MP_ENOTFOUND. */
+mp_error mpos_named_unlink(const char *name, bool only_unused);
+typedef enum mpos_named_use {
+    MPOS_NAMED_UNUSED,
+    MPOS_NAMED_IN_USE,
+    /* Another user's, and not looked into: whoever owns it may cut it short
+     * while it is mapped, which would end the process that has mapped it. */
+    MPOS_NAMED_FOREIGN,
+} mpos_named_use;
+
+/* Calls visit for each name there is, in no order, until it returns an error,
+ * which is returned. Also removes what creators that were killed left. */
+mp_error mpos_named_list(mp_error (*visit)(void *context, const char *name,
+                                           mpos_named_use use),
+                         void *context);
+
+/* -- Sleeping until a word changes ----------------------------------------- */
+
+/* In shared memory, 8-byte aligned; all zero at first. */
+typedef struct mpos_word {
+    mpi_atomic32 value;
+    mpi_atomic32 sleepers; /* the port's own, if it needs to know */
+} mpos_word;
+
+/*
+ * What a port needs beside the address to sleep on a word: one object for all
+ * processes, named by key (at most 60 letters, digits and dashes), given back
+ * by mpos_close. MPOS_NONE where the address is enough.
+ */
+mp_error mpos_word_queue(const char *key, mpos_handle *queue);
+/*
+ * Sleeps while the value is `expected`: until it is woken, until the deadline
+ * (false), or for no reason; the caller looks again. Never sleeps if the value
+ * has changed since, or changes and is woken meanwhile.
+ */
+bool mpos_word_wait(mpos_word *word, mpos_handle queue, uint32_t expected,
+                    int64_t deadline);
+/* Wakes up to count of those that sleep. Async-signal-safe; errno is kept. */
+void mpos_word_wake(mpos_word *word, mpos_handle queue, uint32_t count);
+
+/* -- The system's own named objects ---------------------------------------- */
+
+/* Only where has_objects; elsewhere MP_ENOTSUP. */
+typedef enum mpos_object_kind {
+    MPOS_OBJECT_MUTEX,     /* recursive; of a thread */
+    MPOS_OBJECT_SEMAPHORE, /* counts */
+    MPOS_OBJECT_EVENT,     /* stays set until it is reset */
+} mpos_object_kind;
+
+/* Makes it with this value, or opens the one that is there; by exactly this
+ * name, for other programs. MP_ETYPE: the name is another kind's. */
+mp_error mpos_object_open(mpos_object_kind kind, const char *name,
+                          uint32_t value, uint32_t maximum,
+                          mpos_handle *handle);
+/* MP_OWNER_DIED: acquired, from an owner that ended. MP_TIMED_OUT. */
+mp_error mpos_object_wait(mpos_handle handle, int64_t deadline);
+/* A mutex is released (MP_ENOTOWNER), a semaphore raised by count (MP_ESTATE:
+ * beyond its maximum), an event set, or reset if count is 0. */
+mp_error mpos_object_signal(mpos_object_kind kind, mpos_handle handle,
+                            uint32_t count);
+/* A semaphore's count, 1 for a set event, without changing it. */
+mp_error mpos_object_value(mpos_object_kind kind, mpos_handle handle,
+                           uint32_t *value);
 
 /* -- Processes ------------------------------------------------------------- */
 
@@ -235,6 +335,13 @@ void mpos_mutex_unlock(mpos_mutex *mutex);
 void mpos_mutex_reset(mpos_mutex *mutex);
 /* Detached, with a small stack and all signals blocked. */
 mp_error mpos_thread_start(void (*run)(void *), void *argument);
+
+/* run() is called when the calling thread ends, once, unless the process ends
+ * with it. */
+mp_error mpos_at_thread_end(void (*run)(void));
+/* in_child() is called in every child that fork() makes, whoever calls it,
+ * before that returns. Nothing happens where there is no fork. */
+mp_error mpos_at_fork(void (*in_child)(void));
 
 /* -- Load and unload ------------------------------------------------------- */
 

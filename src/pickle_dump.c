@@ -264,7 +264,7 @@ static mp_error save_resource(dumper *to, const mp_obj *obj)
     if (to->transport == NULL)
         return mpi_fail(MP_EPICKLE,
                         "can't pickle %s: it can only travel as an argument "
-                        "of a process",
+                        "of a process or over a pipe",
                         resource->type->name);
     err = resource->type->reduce(resource->self, to->transport, &state);
     if (err != MP_OK)

@@ -257,11 +257,11 @@ static mp_obj *call_resource(mpi_loader *from, const mp_obj *callable,
         return mpi_obj_failed(mpi_fail(
             MP_EUNPICKLE, "can't unpickle %s: no handles came with the pickle",
             name->data + OWN_PREFIX_SIZE));
-    err = type->rebuild(arguments, from->transport, &self);
+    err = type->rebuild(type, arguments, from->transport, &self);
     if (err != MP_OK)
         return mpi_obj_failed(err);
     obj = mpi_obj_resource(type, self);
-    type->unref(self);
+    type->unref(type, self);
     return obj;
 }
 

@@ -43,6 +43,7 @@ void mpi_process_drop_work(mp_process *process)
 static void release(mp_process *process)
 {
     mpi_process_drop_work(process);
+    mpi_parcel_cancel(&process->parcel);
     if (process->fields != NULL && process->type->destroy != NULL)
         process->type->destroy(process->fields);
     free(process->fields);

@@ -119,6 +119,7 @@ static mp_error reap_if_ended(mp_process *process)
     process->exitcode = code;
     process->phase = phase_in_page(process);
     mpi_block_close(&process->block);
+    mpi_parcel_cancel(&process->parcel);
     mpi_run_set(process, MPI_RUN_FINISHED);
     return MP_OK;
 }

@@ -4,12 +4,17 @@
 
 #include "connection.h"
 #include "internal.h"
+#include "share.h"
+#include "sync.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const mpi_resource_type *const types[] = {
-    &mpi_connection_type,
+    &mpi_connection_type,       &mpi_lock_kind.resource,
+    &mpi_rlock_kind.resource,   &mpi_semaphore_kind.resource,
+    &mpi_event_kind.resource,   &mpi_condition_kind.resource,
+    &mpi_barrier_kind.resource,
 };
 
 const mpi_resource_type *mpi_resource_find(const char *name, size_t size)
@@ -41,6 +46,8 @@ mp_error mpi_transport_add(mpi_transport *transport, mpos_handle handle,
 {
     size_t place = 0;
 
+    if (transport->has_no_handles)
+        return mpi_fail(MP_EPICKLE, "this pipe carries no handles");
     while (place < transport->count && transport->handles[place] != handle)
         place++;
     if (place == transport->count) {
@@ -66,28 +73,50 @@ mp_error mpi_transport_take(mpi_transport *transport, int64_t index,
     return MP_OK;
 }
 
-void *mpi_transport_made(const mpi_transport *transport, int64_t index)
+typedef struct mpi_made {
+    const mpi_resource_type *type;
+    void *self;
+} mpi_made;
+
+void *mpi_transport_made(const mpi_transport *transport, int64_t index,
+                         const mpi_resource_type *type)
 {
-    if (transport == NULL || transport->selves == NULL || index < 0 ||
-        (size_t)index >= transport->count)
+    if (transport == NULL || transport->made == NULL || index < 0 ||
+        (size_t)index >= transport->count ||
+        transport->made[index].type != type)
         return NULL;
-    return transport->selves[index];
+    return transport->made[index].self;
 }
 
-mp_error mpi_transport_keep(mpi_transport *transport, int64_t index, void *self)
+mp_error mpi_transport_keep(mpi_transport *transport, int64_t index,
+                            const mpi_resource_type *type, void *self)
 {
-    if (transport->selves == NULL)
-        transport->selves =
-            mpi_calloc(transport->count, sizeof(*transport->selves));
-    if (transport->selves == NULL)
+    if (transport->made == NULL)
+        transport->made =
+            mpi_calloc(transport->count, sizeof(*transport->made));
+    if (transport->made == NULL)
         return mpi_no_memory();
-    transport->selves[index] = self;
+    type->ref(self);
+    transport->made[index] = (mpi_made){type, self};
     return MP_OK;
+}
+
+void mpi_transport_close_untaken(mpi_transport *transport)
+{
+    for (size_t i = 0; i < transport->count; i++) {
+        mpos_close(transport->handles[i]);
+        transport->handles[i] = MPOS_NONE;
+    }
 }
 
 void mpi_transport_free(mpi_transport *transport)
 {
+    mpi_parcel_cancel(&transport->parcel);
+    for (size_t i = 0; transport->made != NULL && i < transport->count; i++)
+        if (transport->made[i].type != NULL)
+            transport->made[i].type->unref(transport->made[i].type,
+                                           transport->made[i].self);
+    free(transport->made);
     free(transport->handles);
-    free(transport->selves);
     *transport = (mpi_transport){0};
 }

@@ -13,12 +13,22 @@
 
 #include <multiproc/object.h>
 
+/* Things in shared memory that are on their way with a pickle: share.h. */
+typedef struct mpi_parcel {
+    struct mpi_parcel_item *items;
+    size_t count;
+    size_t capacity;
+} mpi_parcel;
+
 /* The handles that go along with one pickle. */
 typedef struct mpi_transport {
     mpos_handle *handles;
-    void **selves; /* what has been made of those that were taken, or NULL */
+    struct mpi_made *made; /* of those that were taken, or NULL */
     size_t count;
     size_t capacity;
+    /* The way to the receiver carries bytes only; adding is MP_EPICKLE. */
+    bool has_no_handles;
+    mpi_parcel parcel; /* see share.h */
 } mpi_transport;
 
 /* The handle's place in the table; the same handle is kept once. The sender
@@ -29,24 +39,33 @@ mp_error mpi_transport_add(mpi_transport *transport, mpos_handle handle,
  * twice or out of range: MP_EUNPICKLE. */
 mp_error mpi_transport_take(mpi_transport *transport, int64_t index,
                             mpos_handle *handle);
-/* A thing may be among the arguments twice: the first time it is made, with
- * mpi_transport_keep(), then it is the same one. Borrowed; NULL: not made. */
-void *mpi_transport_made(const mpi_transport *transport, int64_t index);
-mp_error mpi_transport_keep(mpi_transport *transport, int64_t index,
-                            void *self);
+/* What came along, but nothing in the pickle has taken, is closed. */
+void mpi_transport_close_untaken(mpi_transport *transport);
+/* What is still in the parcel is given back. */
 void mpi_transport_free(mpi_transport *transport);
 
-typedef struct mpi_resource_type {
+typedef struct mpi_resource_type mpi_resource_type;
+
+/* Each is told its type, since several kinds may share one function. */
+struct mpi_resource_type {
     const char *name; /* on the wire and in repr: "Connection" */
     void (*ref)(void *self);
-    void (*unref)(void *self);
+    void (*unref)(const mpi_resource_type *type, void *self);
     /* A picklable tuple that rebuild() understands. Fails if self is closed
      * or can't travel. */
     mp_error (*reduce)(void *self, mpi_transport *transport, mp_obj **state);
     /* A new self, with one reference, from what reduce() gave. */
-    mp_error (*rebuild)(const mp_obj *state, mpi_transport *transport,
-                        void **self);
-} mpi_resource_type;
+    mp_error (*rebuild)(const mpi_resource_type *type, const mp_obj *state,
+                        mpi_transport *transport, void **self);
+};
+
+/* A thing may be in a pickle twice: the first time it is made, with
+ * mpi_transport_keep(), which holds one more reference to it; then it is the
+ * same one. Borrowed; NULL: nothing of this kind was made of that handle. */
+void *mpi_transport_made(const mpi_transport *transport, int64_t index,
+                         const mpi_resource_type *type);
+mp_error mpi_transport_keep(mpi_transport *transport, int64_t index,
+                            const mpi_resource_type *type, void *self);
 
 /* NULL: there is no such kind. */
 const mpi_resource_type *mpi_resource_find(const char *name, size_t size);

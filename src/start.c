@@ -21,6 +21,12 @@ static void flush_output(void)
     fflush(stderr);
 }
 
+void mpi_start_keep_parcel(mp_process *process, mpi_transport *transport)
+{
+    process->parcel = transport->parcel;
+    transport->parcel = (mpi_parcel){0};
+}
+
 mp_error mpi_start_encode(mp_process *process, mpi_transport *transport,
                           bool has_directory)
 {
@@ -94,6 +100,7 @@ mp_error mpi_start_spawn(mp_process *process)
               : spawn_with(process, &transport, (char *)variable.data);
     if (err != MP_OK)
         goto fail;
+    mpi_start_keep_parcel(process, &transport);
     mpi_buffer_free(&variable);
     mpi_transport_free(&transport);
     return MP_OK;
@@ -107,7 +114,7 @@ fail:
 
 /* -- fork ------------------------------------------------------------------ */
 
-static mp_error fork_now(mp_process *process, const mpi_transport *handles)
+static mp_error fork_now(mp_process *process, mpi_transport *handles)
 {
     int64_t parent_pid = mpos_pid();
     bool is_child = false;
@@ -150,6 +157,8 @@ static mp_error start_fork(mp_process *process)
         flush_output();
         err = fork_now(process, &transport);
     }
+    if (err == MP_OK)
+        mpi_start_keep_parcel(process, &transport);
     mpi_transport_free(&transport);
     if (err != MP_OK)
         mpi_block_close(&process->block);

@@ -3,6 +3,7 @@
 #include "state.h"
 
 #include "connection.h"
+#include "share.h"
 
 #include <stdlib.h>
 
@@ -223,8 +224,8 @@ void mpi_children_clean(void)
 /* In the order in which they may be taken. */
 static mpos_mutex *const all_mutexes[] = {
     &mpi_forkserver_mutex,  &mpi_state.mutex,    &mpi_finalizers_mutex,
-    &mpi_connections_mutex, &mpi_function_mutex, &mpi_slots_mutex,
-    &mpi_lifetime_mutex,
+    &mpi_connections_mutex, &mpi_shares_mutex,   &mpi_function_mutex,
+    &mpi_slots_mutex,       &mpi_lifetime_mutex,
 };
 
 enum { MUTEX_COUNT = sizeof(all_mutexes) / sizeof(all_mutexes[0]) };
@@ -249,6 +250,7 @@ static void forget_child(mp_process *process)
     mpos_close(process->status);
     process->status = MPOS_NONE;
     mpi_block_close(&process->block);
+    mpi_parcel_forget(&process->parcel);
     mpi_run_set(process, MPI_RUN_FINISHED);
     process->code_error = MP_ENOTCHILD;
 }

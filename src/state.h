@@ -15,6 +15,7 @@
 #include "block.h"
 #include "lifetime.h"
 #include "os.h"
+#include "share.h"
 
 #include <multiproc/context.h>
 #include <multiproc/process.h>
@@ -62,6 +63,7 @@ struct mp_process {
     bool is_sentinel_shown;
     unsigned waiting; /* threads that use what must be closed at the end */
     mpi_block block;
+    mpi_parcel parcel; /* what it has not taken of its arguments */
     mp_process *next;  /* among the children, or those that have ended */
     bool is_forgotten; /* has ended, but nobody has closed it yet */
 };
@@ -184,6 +186,8 @@ mp_error mpi_start_decode(const mpi_block *block, mpi_transport *transport,
 /* MP_ENOTSUP, MP_EINVAL (context.c). */
 mp_error mpi_start_method_check(mp_start_method method);
 mp_error mpi_start_spawn(mp_process *process);
+/* What is on its way with the arguments is the child's to take from now on. */
+void mpi_start_keep_parcel(mp_process *process, mpi_transport *transport);
 /* The start block, in process->block; the handles to pass are in transport and
  * stay their owners'. */
 mp_error mpi_start_encode(mp_process *process, mpi_transport *transport,
@@ -198,7 +202,7 @@ MP_NORETURN void mpi_child_run(mpi_block *block, mpi_transport *handles,
 /* In a child made by fork: process is what it shall be, handles are those it
  * was given. */
 MP_NORETURN void mpi_child_run_forked(mp_process *process, int64_t parent_pid,
-                                      const mpi_transport *handles);
+                                      mpi_transport *handles);
 /* The end of a child: exit order, flushing, telling the parent. */
 MP_NORETURN void mpi_child_finish(int code);
 /* "Process NAME: sentence" on stderr. */

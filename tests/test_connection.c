@@ -357,17 +357,6 @@ METHOD_TEST(connection, closed_one_cannot_be_an_argument)
                  MP_ECLOSED);
 }
 
-Test(connection, cannot_be_sent_as_an_object)
-{
-    mp_connection *a, *b;
-
-    make_pipe(&a, &b);
-    cr_assert_eq(mp_connection_send(a, MP_BOX(b)), MP_EPICKLE);
-    cr_assert_eq(mp_connection_send(a, MP_BOX(1)), MP_OK);
-    expect_repr(b, "1");
-    close_both(a, b);
-}
-
 Test(connection, leaves_no_handle_behind)
 {
     size_t before;

@@ -86,6 +86,16 @@ static void expect_bytes_echo(mp_connection *connection, size_t size)
     free(data);
 }
 
+/* To Python they are bytes like any others: the handles are lost on it. */
+static void expect_handles_lost(mp_connection *connection)
+{
+    mp_obj *back = NULL;
+
+    cr_assert_eq(mp_connection_send(connection, MP_LIST(connection)), MP_OK);
+    cr_assert_eq(mp_connection_recv(connection, &back), MP_EUNPICKLE);
+    cr_assert_str_eq(mp_error_message(), "handle 0 did not come along");
+}
+
 static void expect_exit(pid_t pid, int code)
 {
     int status;
@@ -109,6 +119,8 @@ static void talk_to(const char *python)
     expect_bytes_echo(ours, 0);
     expect_bytes_echo(ours, 16384);
     expect_bytes_echo(ours, 16385);
+    expect_handles_lost(ours);
+    expect_bytes_echo(ours, 1);
     cr_assert_eq(mp_connection_close(ours), MP_OK);
     expect_exit(pid, 7);
 }

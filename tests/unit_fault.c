@@ -616,6 +616,66 @@ Test(fault, failed_recv_never_returns_half_a_message)
     } while (next(&round));
 }
 
+/* A connection that travels: neither side keeps a handle of a failure. */
+static void pass_on(mp_connection *a, mp_connection *b, trial *sending,
+                    trial *receiving)
+{
+    mp_obj *obj = NULL;
+    mp_error err;
+
+    arm(sending);
+    err = mp_connection_send(a, MP_LIST(b, "x", a));
+    if (has_failed(sending, err))
+        err = mp_connection_send(a, MP_LIST(b, "x", a));
+    cr_assert_eq(err, MP_OK, "%s: %s", sending->name, mp_error_message());
+    arm(receiving);
+    err = mp_connection_recv(b, &obj);
+    if (has_failed(receiving, err)) {
+        cr_assert_null(obj);
+    } else {
+        const mp_obj *item;
+        mp_connection *copy;
+
+        cr_assert_eq(mp_obj_item(obj, 2, &item), MP_OK);
+        cr_assert_eq(mp_obj_as_connection(item, &copy), MP_OK);
+        cr_assert_eq(mp_connection_send(copy, MP_BOX(1)), MP_OK);
+        drop_message(b);
+    }
+    mp_obj_unref(obj);
+}
+
+static void pass_on_until_it_works(trial *failing, trial *sending,
+                                   trial *receiving)
+{
+    size_t before = 0;
+
+    do {
+        mp_connection *a, *b;
+
+        cr_assert_eq(mp_pipe(&a, &b, NULL), MP_OK);
+        pass_on(a, b, sending, receiving);
+        mp_connection_close(a);
+        mp_connection_close(b);
+        if (before == 0)
+            before = support_open_handles();
+        cr_assert_eq(support_open_handles(), before, "%s, call %ld",
+                     failing->name, failing->n);
+    } while (next(failing));
+    cr_assert_gt(failing->failures, 5U);
+}
+
+Test(fault, failed_message_leaves_no_handle_behind)
+{
+    trial failing = TRIAL_INIT;
+    trial never = {.n = 0};
+
+    if (!mpos_system.has_fork)
+        cr_skip_test("pipes carry no handles here");
+    pass_on_until_it_works(&failing, &failing, &never);
+    failing = (trial)TRIAL_INIT;
+    pass_on_until_it_works(&failing, &never, &failing);
+}
+
 /* -- The parent, seen from its child --------------------------------------- */
 
 static int ask_for_the_parent(mp_args *args)
@@ -645,4 +705,194 @@ static int ask_for_the_parent(mp_args *args)
 METHOD_TEST(fault, failed_look_at_the_parent_is_not_its_death)
 {
     cr_assert_eq(support_run(method, ask_for_the_parent, NULL), 0);
+}
+
+/* -- Locks ----------------------------------------------------------------- */
+
+/* What each of them does, so that one loop serves both. */
+typedef struct lock_kind {
+    mp_error (*create)(void **out);
+    mp_error (*acquire)(void *lock, double timeout);
+    mp_error (*release)(void *lock);
+    mp_error (*close)(void *lock);
+    mp_obj *(*box)(void *lock);
+} lock_kind;
+
+#define LOCK_KIND(kind)                                         \
+    static mp_error create_##kind(void **out)                   \
+    {                                                           \
+        mp_##kind *untouched = (mp_##kind *)(uintptr_t)&errors; \
+        mp_##kind *made = untouched;                            \
+        mp_error err = mp_##kind##_create(&made);               \
+                                                                \
+        cr_assert_eq(err == MP_OK, made != untouched);          \
+        if (err == MP_OK)                                       \
+            *out = made;                                        \
+        return err;                                             \
+    }                                                           \
+    static mp_error acquire_##kind(void *lock, double timeout)  \
+    {                                                           \
+        return mp_##kind##_acquire(lock, timeout);              \
+    }                                                           \
+    static mp_error release_##kind(void *lock)                  \
+    {                                                           \
+        return mp_##kind##_release(lock);                       \
+    }                                                           \
+    static mp_error close_##kind(void *lock)                    \
+    {                                                           \
+        return mp_##kind##_close(lock);                         \
+    }                                                           \
+    static mp_obj *box_##kind(void *lock)                       \
+    {                                                           \
+        return mp_obj_##kind(lock);                             \
+    }                                                           \
+    static const lock_kind kind##_calls = {                     \
+        .create = create_##kind,                                \
+        .acquire = acquire_##kind,                              \
+        .release = release_##kind,                              \
+        .close = close_##kind,                                  \
+        .box = box_##kind,                                      \
+    };
+
+LOCK_KIND(lock)
+LOCK_KIND(rlock)
+
+static const lock_kind *const lock_kinds[] = {&lock_calls, &rlock_calls};
+
+/* From nothing to a lock that was used: the arena comes and goes with it. */
+static mp_error use_new_lock(const lock_kind *kind)
+{
+    void *lock = NULL;
+    mp_error err = kind->create(&lock);
+
+    if (err != MP_OK)
+        return err;
+    err = kind->acquire(lock, 0);
+    if (err == MP_OK)
+        cr_assert_eq(kind->release(lock), MP_OK);
+    cr_assert_eq(kind->close(lock), MP_OK);
+    return err;
+}
+
+Test(fault, locks_are_made_used_and_closed_cleanly)
+{
+    for (size_t i = 0; i < 2; i++) {
+        trial round = TRIAL_INIT;
+        size_t before;
+
+        cr_assert_eq(use_new_lock(lock_kinds[i]), MP_OK);
+        before = support_open_handles();
+        do {
+            arm(&round);
+            has_failed(&round, use_new_lock(lock_kinds[i]));
+            cr_assert_eq(support_open_handles(), before, "%s", round.name);
+            cr_assert_eq(use_new_lock(lock_kinds[i]), MP_OK, "after %s: %s",
+                         round.name, mp_error_message());
+        } while (next(&round));
+        cr_assert_gt(round.failures, 5, "only %zu", round.failures);
+    }
+}
+
+/* Somebody else has it: what fails then must not look like a death. */
+Test(fault, waiting_for_a_lock_fails_cleanly)
+{
+    trial round = TRIAL_INIT;
+    void *lock = NULL;
+
+    cr_assert_eq(lock_calls.create(&lock), MP_OK);
+    cr_assert_eq(lock_calls.acquire(lock, 0), MP_OK);
+    do {
+        mp_error err;
+
+        arm(&round);
+        err = lock_calls.acquire(lock, 0.001);
+        if (!has_failed(&round, err))
+            cr_assert_eq(err, MP_TIMED_OUT);
+    } while (next(&round));
+    cr_assert_eq(lock_calls.release(lock), MP_OK);
+    cr_assert_eq(lock_calls.close(lock), MP_OK);
+}
+
+static int take_lock_and_end(mp_args *args)
+{
+    mpi_fault_disarm(NULL, NULL); /* a forked child has inherited it */
+    mp_check(mp_lock_acquire(mp_arg_lock(args, 0), MP_FOREVER));
+    return 0;
+}
+
+/* A dead owner: the failure to find out is not its life. */
+METHOD_TEST(fault, death_of_an_owner_is_told_in_spite_of_failures)
+{
+    trial round = TRIAL_INIT;
+    mp_lock *lock = NULL;
+
+    cr_assert_eq(mp_lock_create(&lock), MP_OK);
+    do {
+        mp_error err;
+
+        cr_assert_eq(support_run(method, take_lock_and_end, MP_ARGS(lock)), 0);
+        arm(&round);
+        err = mp_lock_acquire(lock, 10);
+        if (has_failed(&round, err))
+            err = mp_lock_acquire(lock, 10);
+        cr_assert_eq(err, MP_OWNER_DIED, "%d after %s", (int)err, round.name);
+        cr_assert_eq(mp_lock_release(lock), MP_OK);
+    } while (next(&round));
+    cr_assert_eq(mp_lock_close(lock), MP_OK);
+}
+
+static int use_locks(mp_args *args)
+{
+    mpi_fault_disarm(NULL, NULL);
+    mp_check(mp_lock_acquire(mp_arg_lock(args, 0), MP_FOREVER));
+    mp_check(mp_lock_release(mp_arg_lock(args, 0)));
+    mp_check(mp_rlock_acquire(mp_arg_rlock(args, 1), MP_FOREVER));
+    mp_check(mp_rlock_release(mp_arg_rlock(args, 1)));
+    return 7;
+}
+
+/* What was on its way to a child that could not be started is given back: the
+ * lock goes, and its memory with it, when it is closed. */
+static void pass_once(mp_start_method method, trial *round)
+{
+    mp_process_options options = {.start_method = method};
+    mp_lock *lock = NULL;
+    mp_rlock *rlock = NULL;
+    mp_process *child = NULL;
+    mp_error err;
+    int code;
+
+    cr_assert_eq(mp_lock_create(&lock), MP_OK);
+    cr_assert_eq(mp_rlock_create(&rlock), MP_OK);
+    cr_assert_eq(mp_process_create(&child, use_locks,
+                                   MP_ARGS(lock, rlock, lock), &options),
+                 MP_OK);
+    arm(round);
+    err = mp_process_start(child);
+    if (has_failed(round, err)) {
+        err = mp_process_start(child);
+        cr_assert_eq(err, MP_OK, "second try after %s: %s", round->name,
+                     mp_error_message());
+    }
+    cr_assert_eq(mp_lock_close(lock), MP_OK);
+    cr_assert_eq(mp_rlock_close(rlock), MP_OK);
+    code = support_finish(child);
+    /* The call may have been one of the forked child's, which then ends. */
+    cr_assert(code == 7 ||
+                  (code == 1 && method == MP_START_FORK && !round->was_hit),
+              "exit code %d after %s, call %ld", code, round->name, round->n);
+}
+
+METHOD_TEST(fault, locks_are_passed_or_stay)
+{
+    trial round = TRIAL_INIT;
+    size_t before;
+
+    pass_once(method, &(trial){.n = 0});
+    before = handles_at_rest();
+    do {
+        pass_once(method, &round);
+        cr_assert_eq(handles_at_rest(), before, "%s, call %ld", round.name,
+                     round.n);
+    } while (next(&round));
 }

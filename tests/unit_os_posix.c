@@ -14,12 +14,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -691,13 +694,24 @@ static void check_above_standard(mpos_handle handle)
         _exit(92);
 }
 
+static mp_error send_text(mpos_handle channel, const char *text,
+                          const mpos_handle *handles, size_t count)
+{
+    const mpos_bytes parts[2] = {{text, 1}, {text + 1, strlen(text + 1)}};
+    size_t written = 0;
+    mp_error err = mpos_send_handles(channel, parts, handles, count, &written);
+
+    return err == MP_OK && written != strlen(text) ? MP_EIO : err;
+}
+
 /* In a process of its own: the test's output needs what is closed here. */
 static void use_handles_without_standard(void)
 {
+    mpos_arrivals arrived;
     mpos_handle first, second, copy;
     mpos_process child;
     mpos_spawn_options options = {.variable = ROLE "=probe 0 1 2"};
-    size_t got, count;
+    size_t got;
     char byte;
     int code = 0;
 
@@ -711,10 +725,11 @@ static void use_handles_without_standard(void)
         _exit(94);
     check_above_standard(copy);
     if (mpos_channel(&first, &second) != MP_OK ||
-        mpos_send_handles(first, "x", 1, &copy, 1) != MP_OK ||
-        mpos_recv_handles(second, &byte, 1, &got, &copy, 1, &count) != MP_OK)
+        send_text(first, "x", &copy, 1) != MP_OK ||
+        mpos_recv_handles(second, &byte, 1, &got, &arrived) != MP_OK ||
+        arrived.count != 1)
         _exit(95);
-    check_above_standard(copy);
+    check_above_standard(arrived.handles[0]);
     if (mpos_memory_create(10, &copy) != MP_OK)
         _exit(96);
     check_above_standard(copy);
@@ -1064,100 +1079,89 @@ Test(os_process, forked_child_has_the_fate_of_a_spawned_one)
 
 /* -- Handles that travel --------------------------------------------------- */
 
-Test(os_handle, travelling_handles_keep_to_their_message)
+static void close_arrived(const mpos_arrivals *arrived)
+{
+    for (size_t i = 0; i < arrived->count; i++)
+        mpos_close(arrived->handles[i]);
+}
+
+Test(os_handle, travelling_handles_come_with_the_first_byte_they_were_sent_with)
 {
     mpos_handle left, right, reader, writer;
-    mpos_handle arrived[2] = {MPOS_NONE, MPOS_NONE};
+    mpos_arrivals arrived = {.count = 42};
     char text[16] = "";
     size_t got = 0;
-    size_t count = 42;
 
     ok(mpos_channel(&left, &right));
     ok(mpos_pipe(&reader, &writer));
-    ok(mpos_send_handles(left, "first", 5, NULL, 0));
-    ok(mpos_send_handles(left, "second", 6, &writer, 1));
-    ok(mpos_recv_handles(right, text, sizeof(text), &got, arrived, 2, &count));
+    ok(send_text(left, "first", NULL, 0));
+    ok(send_text(left, "second", &writer, 1));
+    ok(mpos_recv_handles(right, text, 5, &got, &arrived));
     cr_assert_eq(got, 5U);
-    cr_assert_eq(count, 0U);
-    ok(mpos_recv_handles(right, text, sizeof(text), &got, arrived, 2, &count));
-    cr_assert_eq(got, 6U);
-    cr_assert_eq(count, 1U);
-    cr_assert_arr_eq(text, "second", 6);
-    cr_assert_eq(fcntl((int)arrived[0], F_GETFD), FD_CLOEXEC);
+    cr_assert_eq(arrived.count, 0U);
+    ok(mpos_recv_handles(right, text, 1, &got, &arrived));
+    cr_assert_eq(got, 1U);
+    cr_assert_eq(arrived.count, 1U);
+    cr_assert_not(arrived.is_cut);
+    cr_assert_eq(fcntl((int)arrived.handles[0], F_GETFD), FD_CLOEXEC);
     mpos_close(writer);
-    say((int)arrived[0], "through");
+    say((int)arrived.handles[0], "through");
     ok(mpos_read(reader, text, sizeof(text), &got));
     cr_assert_eq(got, 7U);
-    mpos_close(arrived[0]);
+    close_arrived(&arrived);
+    ok(mpos_recv_handles(right, text, sizeof(text), &got, &arrived));
+    cr_assert_eq(got, 5U);
+    cr_assert_arr_eq(text, "econd", 5);
+    cr_assert_eq(arrived.count, 0U, "they come once");
     mpos_close(left);
-    ok(mpos_recv_handles(right, text, sizeof(text), &got, arrived, 2, &count));
+    ok(mpos_recv_handles(right, text, sizeof(text), &got, &arrived));
     cr_assert_eq(got, 0U);
-    cr_assert_eq(count, 0U);
+    cr_assert_eq(arrived.count, 0U);
     mpos_close(right);
     mpos_close(reader);
 }
 
-Test(os_handle, what_does_not_fit_a_message_can_be_read)
+Test(os_handle, travelling_handles_that_are_not_taken_are_closed)
 {
-    mpos_handle left, right;
+    mpos_handle left, right, reader, writer;
     char text[16] = "";
-    size_t got = 0;
-    size_t count = 0;
+    size_t got = 42;
+    size_t before;
 
     ok(mpos_channel(&left, &right));
-    ok(mpos_send_handles(left, "headbody", 8, NULL, 0));
-    ok(mpos_recv_handles(right, text, 4, &got, NULL, 0, &count));
-    cr_assert_eq(got, 4U);
-    cr_assert_arr_eq(text, "head", 4);
+    ok(mpos_pipe(&reader, &writer));
+    before = support_open_handles();
+    ok(send_text(left, "text", &writer, 1));
+    mpos_close(writer);
     ok(mpos_read(right, text, sizeof(text), &got));
     cr_assert_eq(got, 4U);
-    cr_assert_arr_eq(text, "body", 4);
+    cr_assert_eq(support_open_handles(), before - 1);
+    ok(mpos_read(reader, text, sizeof(text), &got));
+    cr_assert_eq(got, 0U, "nobody has the writer any more");
+    mpos_close(reader);
     mpos_close(left);
     mpos_close(right);
 }
-
-enum { MOST = 250 };
 
 Test(os_handle, as_many_travel_as_promised)
 {
-    mpos_handle left, right, sent[MOST], arrived[MOST];
-    size_t got, count;
+    mpos_handle left, right, sent[MPOS_HANDLES_MAX];
+    mpos_arrivals arrived;
     size_t before = support_open_handles();
+    size_t got;
     char byte;
 
     ok(mpos_channel(&left, &right));
-    for (size_t i = 0; i < MOST; i++)
+    for (size_t i = 0; i < MPOS_HANDLES_MAX; i++)
         sent[i] = left;
-    ok(mpos_send_handles(left, "x", 1, sent, MOST));
-    ok(mpos_recv_handles(right, &byte, 1, &got, arrived, MOST, &count));
-    cr_assert_eq(count, (size_t)MOST);
-    for (size_t i = 0; i < MOST; i++)
-        mpos_close(arrived[i]);
+    ok(send_text(left, "x", sent, MPOS_HANDLES_MAX));
+    ok(mpos_recv_handles(right, &byte, 1, &got, &arrived));
+    cr_assert_eq(arrived.count, (size_t)MPOS_HANDLES_MAX);
+    cr_assert_not(arrived.is_cut);
+    close_arrived(&arrived);
     mpos_close(left);
     mpos_close(right);
     cr_assert_eq(support_open_handles(), before);
-}
-
-Test(os_handle, more_handles_than_expected_are_closed)
-{
-    mpos_handle left, right, arrived[1];
-    mpos_handle sent[3];
-    size_t got = 42;
-    size_t count = 42;
-    size_t before;
-    char byte;
-
-    ok(mpos_channel(&left, &right));
-    sent[0] = sent[1] = sent[2] = left;
-    before = support_open_handles();
-    ok(mpos_send_handles(left, "x", 1, sent, 3));
-    cr_assert_eq(mpos_recv_handles(right, &byte, 1, &got, arrived, 1, &count),
-                 MP_EOVERFLOW);
-    cr_assert_eq(got, 42U);
-    cr_assert_eq(count, 42U);
-    cr_assert_eq(support_open_handles(), before);
-    mpos_close(left);
-    mpos_close(right);
 }
 
 Test(os_handle, sending_to_nobody_fails_without_a_signal)
@@ -1166,7 +1170,7 @@ Test(os_handle, sending_to_nobody_fails_without_a_signal)
 
     ok(mpos_channel(&left, &right));
     mpos_close(right);
-    cr_assert_eq(mpos_send_handles(left, "x", 1, &left, 1), MP_EPIPE);
+    cr_assert_eq(send_text(left, "x", &left, 1), MP_EPIPE);
     mpos_close(left);
 }
 
@@ -1334,21 +1338,25 @@ Test(os_handle, one_descriptor_left_is_not_lost)
 
 Test(os_handle, handles_that_find_no_room_on_arrival_are_closed)
 {
-    mpos_handle left, right, arrived[3];
-    mpos_handle sent[3];
-    size_t got, count;
+    mpos_handle left, right, sent[3];
+    mpos_arrivals arrived;
+    size_t got;
     char byte;
     int last;
 
     ok(mpos_channel(&left, &right));
     sent[0] = sent[1] = sent[2] = left;
-    ok(mpos_send_handles(left, "x", 1, sent, 3));
-    ok(mpos_send_handles(left, "y", 1, NULL, 0));
+    ok(send_text(left, "x", sent, 3));
+    ok(send_text(left, "y", NULL, 0));
     last = dup(2);
     use_up_descriptors();
     close(last);
-    check_full(mpos_recv_handles(right, &byte, 1, &got, arrived, 3, &count));
-    ok(mpos_recv_handles(right, &byte, 1, &got, arrived, 3, &count));
+    ok(mpos_recv_handles(right, &byte, 1, &got, &arrived));
+    cr_assert_eq(byte, 'x', "the bytes have room");
+    cr_assert(arrived.is_cut);
+    close_arrived(&arrived);
+    ok(mpos_recv_handles(right, &byte, 1, &got, &arrived));
+    cr_assert_not(arrived.is_cut);
     cr_assert_eq(byte, 'y', "the next message is whole");
     cr_assert_eq(dup(2), last, "it is free again");
     allow_descriptors();
@@ -1389,4 +1397,503 @@ Test(os_process, nothing_is_left_behind)
     cr_assert_eq(support_open_handles(), before);
     cr_assert_not(support_has_children());
     cr_assert_eq(support_shared_names("mp-"), 0U);
+}
+
+/* -- Memory with a name ---------------------------------------------------- */
+
+enum { IMAGE_SIZE = 300000 };
+
+static char own_name[64];
+
+/* Where the file of that name is. */
+static const char *named_path(void)
+{
+    static char path[128];
+
+    snprintf(path, sizeof(path), "%s/multiproc.%s",
+             access("/dev/shm", R_OK | W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp",
+             own_name);
+    return path;
+}
+
+static void set_up_name(void)
+{
+    snprintf(own_name, sizeof(own_name), "unit_os_posix-%ld", (long)getpid());
+}
+
+static mp_error create_named(unsigned permissions, mpos_handle *handle)
+{
+    return mpos_named_create(own_name, "image", 6, permissions, handle);
+}
+
+TestSuite(os_named, .init = set_up_name);
+
+Test(os_named, permissions_are_those_asked_for_whatever_the_umask)
+{
+    static const unsigned permissions[] = {0600, 0660, 0666, 0644};
+    mode_t before = umask(077);
+
+    for (size_t i = 0; i < sizeof(permissions) / sizeof(permissions[0]); i++) {
+        struct stat status;
+        mpos_handle made;
+
+        ok(create_named(permissions[i], &made));
+        cr_assert_eq(stat(named_path(), &status), 0);
+        cr_assert_eq(status.st_mode & 07777, permissions[i]);
+        cr_assert_eq(fcntl((int)made, F_GETFD), FD_CLOEXEC);
+        mpos_close(made);
+        ok(mpos_named_unlink(own_name, true));
+    }
+    umask(before);
+}
+
+static void check_is_none(void)
+{
+    mpos_handle opened = 42;
+
+    cr_assert_eq(mpos_named_open(own_name, &opened), MP_EPROTO, "%s",
+                 mp_error_message());
+    cr_assert_not_null(strstr(mp_error_message(), named_path()));
+    cr_assert_eq(opened, 42);
+    cr_assert_eq(create_named(0600, &opened), MP_EEXIST);
+    cr_assert_eq(opened, 42);
+}
+
+Test(os_named, what_is_no_file_is_not_opened)
+{
+    const char *path = named_path();
+
+    cr_assert_eq(mkdir(path, 0700), 0);
+    check_is_none();
+    cr_assert_eq(rmdir(path), 0);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    check_is_none();
+    ok(mpos_named_unlink(own_name, false));
+    cr_assert_eq(symlink("/dev/null", path), 0);
+    check_is_none();
+    ok(mpos_named_unlink(own_name, false));
+}
+
+/* context: an int for each mpos_named_use. */
+static mp_error count_own(void *context, const char *name, mpos_named_use use)
+{
+    int *counts = context;
+
+    if (strcmp(name, own_name) == 0)
+        counts[use]++;
+    return MP_OK;
+}
+
+Test(os_named, what_is_no_file_is_not_listed)
+{
+    int counts[3] = {0};
+
+    cr_assert_eq(mkfifo(named_path(), 0600), 0);
+    ok(mpos_named_list(count_own, counts));
+    cr_assert_eq(counts[0] + counts[1] + counts[2], 0);
+    ok(mpos_named_unlink(own_name, false));
+}
+
+static void unlink_plainly(void *argument)
+{
+    mpi_atomic32 *has_ended = argument;
+    mp_error error = mpos_named_unlink(own_name, false);
+
+    mpi_atomic32_store(has_ended, error == MP_ENOTFOUND ? 1 : 2);
+}
+
+Test(os_named, plain_unlink_waits_for_one_who_removes_what_is_unused)
+{
+    static mpi_atomic32 has_ended;
+    int64_t deadline = mpos_now() + SECONDS(20);
+    mpos_handle made;
+    int file;
+
+    ok(create_named(0600, &made));
+    mpos_close(made);
+    file = open(named_path(), O_RDWR | O_CLOEXEC);
+    /* As who removes it holds it, between the look and unlink(). */
+    cr_assert_eq(flock(file, LOCK_EX), 0);
+    ok(mpos_thread_start(unlink_plainly, &has_ended));
+    mpos_sleep_until(mpos_now() + MILLISECONDS(100));
+    cr_assert_eq(mpi_atomic32_load(&has_ended), 0U);
+    cr_assert_eq(unlink(named_path()), 0);
+    close(file);
+    while (mpi_atomic32_load(&has_ended) == 0 && mpos_now() < deadline)
+        mpos_sleep_until(mpos_now() + MILLISECONDS(1));
+    cr_assert_eq(mpi_atomic32_load(&has_ended), 1U, "it was gone");
+}
+
+/* As a user who is not root: nobody. */
+static int use_what_is_forbidden(void)
+{
+    mpos_handle opened;
+    int counts[3] = {0};
+
+    if (setgid(65534) != 0 || setuid(65534) != 0)
+        return 1;
+    if (mpos_named_open(own_name, &opened) != MP_EACCES ||
+        mpos_named_unlink(own_name, true) != MP_EACCES ||
+        mpos_named_unlink(own_name, false) != MP_EACCES)
+        return 2;
+    if (mpos_named_list(count_own, counts) != MP_OK)
+        return 3;
+    return counts[MPOS_NAMED_FOREIGN] == 1 ? 0 : 4;
+}
+
+Test(os_named, what_others_may_not_open_is_foreign_to_them)
+{
+    mpos_process child;
+    mpos_handle made;
+    bool is_child;
+
+    if (geteuid() != 0)
+        cr_skip_test("only root can be somebody else");
+    ok(create_named(0600, &made));
+    mpos_close(made);
+    ok(mpos_fork(&child, &is_child));
+    if (is_child)
+        _exit(use_what_is_forbidden());
+    cr_assert_eq(end_of(&child), 0);
+    ok(mpos_named_unlink(own_name, true));
+}
+
+Test(os_named, forked_child_keeps_what_its_parent_has_open)
+{
+    mpos_process child;
+    mpos_handle made, reader, writer;
+    bool is_child;
+
+    ok(create_named(0600, &made));
+    ok(mpos_pipe(&reader, &writer));
+    ok(mpos_fork(&child, &is_child));
+    if (is_child) {
+        mpos_close(writer);
+        wait_for_end_of((int)reader);
+        _exit(0);
+    }
+    mpos_close(made);
+    cr_assert_eq(mpos_named_unlink(own_name, true), MP_ESTATE);
+    mpos_close(writer);
+    cr_assert_eq(end_of(&child), 0);
+    ok(mpos_named_unlink(own_name, true));
+    mpos_close(reader);
+}
+
+static size_t count_drafts(void)
+{
+    return support_shared_names(".multiproc-");
+}
+
+/* A file that its maker would have given a name. */
+static void leave_draft(long long pid, unsigned long long start_time,
+                        char path[128])
+{
+    int file;
+
+    snprintf(path, 128, "%.*s.multiproc-%lld-%llu-7",
+             (int)(strrchr(named_path(), '/') + 1 - named_path()), named_path(),
+             pid, start_time);
+    file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    cr_assert_geq(file, 0);
+    close(file);
+}
+
+Test(os_named, listing_removes_what_killed_creators_left)
+{
+    char dead[128], reused[128], alive[128], locked[128];
+    uint64_t own = 0;
+    int counts[3] = {0};
+    int lock;
+
+    ok(mpos_start_time(getpid(), &own));
+    leave_draft(0x7ffffffc, 5, dead);
+    leave_draft(getpid(), own + 1, reused);
+    leave_draft(getpid(), own, alive);
+    leave_draft(0x7ffffffb, 5, locked);
+    lock = open(locked, O_RDWR | O_CLOEXEC);
+    cr_assert_eq(flock(lock, LOCK_SH), 0);
+    ok(mpos_named_list(count_own, counts));
+    cr_assert_neq(access(dead, F_OK), 0);
+    cr_assert_neq(access(reused, F_OK), 0, "its number is another's");
+    cr_assert_eq(access(alive, F_OK), 0);
+    cr_assert_eq(access(locked, F_OK), 0, "of another container");
+    close(lock);
+    ok(mpos_named_list(count_own, counts));
+    cr_assert_neq(access(locked, F_OK), 0);
+    unlink(alive);
+}
+
+Test(os_named, no_descriptor_left_is_an_error_that_leaves_nothing)
+{
+    mpos_handle made = 42;
+    mpos_handle opened = 42;
+    int counts[3] = {0};
+
+    ok(create_named(0600, &made));
+    mpos_close(made);
+    made = 42;
+    use_up_descriptors();
+    check_full(mpos_named_open(own_name, &opened));
+    check_full(create_named(0600, &made));
+    check_full(mpos_named_unlink(own_name, true));
+    check_full(mpos_named_list(count_own, counts));
+    cr_assert_eq(made, 42);
+    cr_assert_eq(opened, 42);
+    allow_descriptors();
+    ok(mpos_named_unlink(own_name, false));
+    cr_assert_eq(count_drafts(), 0U);
+}
+
+static void limit_file_size(rlim_t size)
+{
+    struct rlimit limit;
+
+    if (support_has_valgrind())
+        cr_skip_test("valgrind does not keep to limits");
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = size;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* In a process of its own: its output is files, too. What it has open, and a
+ * signal, would tell. */
+static int create_without_room(void)
+{
+    static unsigned char image[IMAGE_SIZE];
+    mpos_handle made = 42;
+    mpos_handle memory = 42;
+    size_t before = support_open_handles();
+
+    limit_file_size(IMAGE_SIZE / 2);
+    if (mpos_named_create(own_name, image, sizeof(image), 0600, &made) !=
+        MP_ENOSPC)
+        return 1;
+    if (made != 42 || support_open_handles() != before)
+        return 2;
+    if (mpos_named_open(own_name, &made) != MP_ENOTFOUND)
+        return 3;
+    if (mpos_memory_create(4096, &memory) != MP_OK)
+        return 4;
+    if (mpos_memory_grow(memory, 4096, IMAGE_SIZE) != MP_ENOSPC ||
+        mpos_memory_create(IMAGE_SIZE, &made) != MP_ENOSPC)
+        return mpos_system.memory_grows ? 5 : 0;
+    return made == 42 ? 0 : 6;
+}
+
+Test(os_named, no_room_is_an_error_without_a_signal_that_leaves_nothing)
+{
+    mpos_process child;
+    bool is_child;
+
+    if (support_has_valgrind())
+        cr_skip_test("valgrind does not keep to limits");
+    ok(mpos_fork(&child, &is_child));
+    if (is_child)
+        _exit(create_without_room());
+    cr_assert_eq(end_of(&child), 0);
+    cr_assert_eq(count_drafts(), 0U);
+}
+
+static void use_names_once(void)
+{
+    mpos_handle made, opened;
+    int counts[3] = {0};
+
+    ok(create_named(0600, &made));
+    cr_assert_eq(create_named(0600, &opened), MP_EEXIST);
+    ok(mpos_named_open(own_name, &opened));
+    ok(mpos_named_list(count_own, counts));
+    cr_assert_eq(counts[MPOS_NAMED_IN_USE], 1);
+    cr_assert_eq(mpos_named_unlink(own_name, true), MP_ESTATE);
+    mpos_close(made);
+    mpos_close(opened);
+    ok(mpos_named_unlink(own_name, true));
+    cr_assert_eq(mpos_named_open(own_name, &opened), MP_ENOTFOUND);
+}
+
+Test(os_named, nothing_is_left_behind)
+{
+    size_t before;
+
+    use_names_once();
+    before = support_open_handles();
+    for (int i = 0; i < 20; i++)
+        use_names_once();
+    cr_assert_eq(support_open_handles(), before);
+    cr_assert_eq(count_drafts(), 0U);
+    cr_assert_neq(access(named_path(), F_OK), 0);
+}
+
+/* -- Waking from a signal handler ------------------------------------------ */
+
+static mpos_word *rung;
+
+static void ring(int number)
+{
+    int before = errno;
+
+    (void)number;
+    errno = EDOM;
+    mpi_atomic32_store(&rung->value, 1);
+    mpos_word_wake(rung, MPOS_NONE, UINT32_MAX);
+    if (errno != EDOM)
+        _exit(97);
+    errno = before;
+}
+
+Test(os_word, signal_handler_wakes_and_keeps_errno)
+{
+    static mpos_word word;
+    const struct itimerval soon = {.it_value = {.tv_usec = 20000}};
+    int64_t deadline = mpos_now() + SECONDS(10);
+
+    rung = &word;
+    signal(SIGALRM, ring);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    while (mpi_atomic32_load(&word.value) == 0)
+        cr_assert(mpos_word_wait(&word, MPOS_NONE, 0, deadline));
+}
+
+Test(os_word, signals_do_not_lengthen_a_sleep)
+{
+    static mpos_word word;
+    const struct itimerval often = {.it_value = {.tv_usec = 5000},
+                                    .it_interval = {.tv_usec = 5000}};
+    const struct itimerval never = {.it_value = {.tv_usec = 0}};
+    int64_t deadline = mpos_now() + MILLISECONDS(200);
+
+    signal(SIGALRM, count_alarm);
+    setitimer(ITIMER_REAL, &often, NULL);
+    while (mpos_word_wait(&word, MPOS_NONE, 0, deadline))
+        ;
+    setitimer(ITIMER_REAL, &never, NULL);
+    cr_assert_geq(mpos_now(), deadline);
+    cr_assert_lt(mpos_now(), deadline + SECONDS(5));
+}
+
+/* See tests/support/osync_linux.c. */
+Test(os_word, stand_in_for_apples_calls_is_called_where_there_is_one)
+{
+    static mpos_word word;
+    const _Atomic unsigned *calls = dlsym(RTLD_DEFAULT, "support_osync_calls");
+    unsigned before;
+
+    if (calls == NULL)
+        cr_skip_test("not built with it");
+    before = *calls;
+    mpos_word_wait(&word, MPOS_NONE, 0, mpos_now() + MILLISECONDS(1));
+    mpos_word_wake(&word, MPOS_NONE, 2);
+    mpos_word_wake(&word, MPOS_NONE, UINT32_MAX);
+    cr_assert_eq(*calls - before, 3U);
+}
+
+/* -- The end of a thread, and forks ---------------------------------------- */
+
+static mpi_atomic32 first_ends, second_ends, rounds;
+
+static void end_first(void)
+{
+    mpi_atomic32_add(&first_ends, 1);
+}
+
+static void end_second(void)
+{
+    mpi_atomic32_add(&second_ends, 1);
+}
+
+/* Asks again while it is told: once more. */
+static void end_twice(void)
+{
+    if (mpi_atomic32_add(&rounds, 1) == 0)
+        mpos_at_thread_end(end_twice);
+}
+
+static void *ask_for_ends(void *argument)
+{
+    ok(mpos_at_thread_end(end_first));
+    ok(mpos_at_thread_end(end_second));
+    ok(mpos_at_thread_end(end_first));
+    ok(mpos_at_thread_end(end_twice));
+    return argument;
+}
+
+Test(os_thread, each_function_is_told_of_the_end_once_or_as_it_asks)
+{
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, ask_for_ends, NULL), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(mpi_atomic32_load(&first_ends), 1U);
+    cr_assert_eq(mpi_atomic32_load(&second_ends), 1U);
+    cr_assert_eq(mpi_atomic32_load(&rounds), 2U);
+}
+
+static void *hang_after_asking(void *argument)
+{
+    ok(mpos_at_thread_end(end_first));
+    mpi_atomic32_add(&rounds, 1);
+    pause();
+    return argument;
+}
+
+Test(os_thread, cancelled_thread_has_ended_as_well)
+{
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, hang_after_asking, NULL), 0);
+    while (mpi_atomic32_load(&rounds) == 0)
+        mpos_sleep_until(mpos_now() + MILLISECONDS(1));
+    cr_assert_eq(pthread_cancel(thread), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(mpi_atomic32_load(&first_ends), 1U);
+}
+
+static void exit_when_told(void *argument)
+{
+    (void)argument;
+    while (mpi_atomic32_load(&first_ends) == 0)
+        mpos_sleep_until(mpos_now() + MILLISECONDS(1));
+    _exit(7);
+}
+
+Test(os_thread, main_thread_may_end_before_its_process)
+{
+    mpos_process child;
+    bool is_child;
+
+    ok(mpos_fork(&child, &is_child));
+    if (is_child) {
+        ok(mpos_thread_start(exit_when_told, NULL));
+        ok(mpos_at_thread_end(end_first));
+        pthread_exit(NULL);
+    }
+    cr_assert_eq(end_of(&child), 7);
+}
+
+static int forks_seen;
+
+static void see_fork(void)
+{
+    forks_seen++;
+}
+
+Test(os_fork, every_child_is_told_and_its_parent_is_not)
+{
+    mpos_process child;
+    bool is_child;
+    pid_t pid;
+    int status = 0;
+
+    ok(mpos_at_fork(see_fork));
+    ok(mpos_fork(&child, &is_child));
+    if (is_child)
+        _exit(forks_seen == 1 ? 5 : 6);
+    cr_assert_eq(end_of(&child), 5);
+    pid = fork();
+    if (pid == 0)
+        _exit(forks_seen == 1 ? 5 : 6);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(WEXITSTATUS(status), 5);
+    cr_assert_eq(forks_seen, 0);
 }

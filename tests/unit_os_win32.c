@@ -6,6 +6,7 @@
  * environment, plays the part, and never returns.
  */
 #include "check.h"
+#include "system.h"
 #include "testing.h"
 
 #include "os.h"
@@ -23,7 +24,14 @@
     "F\xc3\xbc\xc3\x9f" \
     "e-\xe6\x97\xa5\xe6\x9c\xac-\xf0\x9f\x98\x80"
 
-enum { TEXT_SIZE = 4096, SOME_CHILDREN = 12, MANY_ITEMS = 1000 };
+enum {
+    TEXT_SIZE = 4096,
+    SOME_CHILDREN = 12,
+    MANY_ITEMS = 1000,
+    PING_PONGS = 2000,
+    IMAGE_SIZE = 40000,
+    NAME_SIZE = 64,
+};
 
 static int64_t in_seconds(int seconds)
 {
@@ -182,6 +190,110 @@ static void echo(mpos_handle channel)
         tell(channel, &byte, 1);
 }
 
+/* What the processes of a test on words share. */
+typedef struct words {
+    mpos_word word[2];
+    mpi_atomic32 asleep;
+} words;
+
+static words *map_words(mpos_handle memory)
+{
+    void *place;
+
+    if (mpos_memory_map(memory, sizeof(words), &place) != MP_OK)
+        mpos_exit(94);
+    return place;
+}
+
+static mpos_handle open_queue(const char *key)
+{
+    mpos_handle queue;
+
+    if (mpos_word_queue(key, &queue) != MP_OK)
+        mpos_exit(93);
+    return queue;
+}
+
+/* Each adds one when the number is even, or odd. */
+static bool play_ping_pong(mpos_word *word, mpos_handle queue, uint32_t parity,
+                           size_t rounds)
+{
+    int64_t deadline = in_seconds(60);
+
+    for (size_t i = 0; i < rounds; i++) {
+        uint32_t value = mpi_atomic32_load(&word->value);
+
+        while (value % 2 != parity) {
+            if (!mpos_word_wait(word, queue, value, deadline))
+                return false;
+            value = mpi_atomic32_load(&word->value);
+        }
+        mpi_atomic32_add(&word->value, 1);
+        mpos_word_wake(word, queue, 1);
+    }
+    return true;
+}
+
+/* Sleeps for ever, but for the first word's sake: "<memory>,<key>". */
+static void sleep_on_word(mpos_handle memory, const char *rest)
+{
+    words *shared = map_words(memory);
+    mpos_handle queue = open_queue(rest + 1);
+
+    mpi_atomic32_add(&shared->asleep, 1);
+    for (;;)
+        mpos_word_wait(&shared->word[0], queue, 0, MPOS_FOREVER);
+}
+
+static void play_on_word(mpos_handle memory, const char *rest)
+{
+    words *shared = map_words(memory);
+    mpos_handle queue = open_queue(rest + 1);
+
+    mpos_exit(play_ping_pong(&shared->word[1], queue, 1, PING_PONGS) ? 0 : 1);
+}
+
+/* Creates and closes ",<name>", until it is killed. */
+static void create_for_ever(const char *rest)
+{
+    static unsigned char image[IMAGE_SIZE];
+    mpos_handle made;
+
+    memset(image, 'x', sizeof(image));
+    for (;;) {
+        if (mpos_named_create(rest + 1, image, sizeof(image), 0, &made) ==
+            MP_OK)
+            mpos_close(made);
+    }
+}
+
+/* Ends while it holds the mutex, having changed the memory: ",<memory>". */
+static void die_with_mutex(mpos_handle mutex, const char *rest)
+{
+    mpos_handle memory = (mpos_handle)strtoll(rest + 1, NULL, 10);
+    int *numbers;
+
+    if (mpos_memory_map(memory, sizeof(*numbers), (void **)&numbers) != MP_OK ||
+        mpos_object_wait(mutex, in_seconds(20)) != MP_OK)
+        mpos_exit(92);
+    numbers[0] = 42;
+    TerminateProcess(GetCurrentProcess(), 6);
+}
+
+static HANDLE end_event;
+
+static void set_end_event(void)
+{
+    SetEvent(end_event);
+}
+
+/* Its one thread has asked to be told of its end, and ends the process. */
+static void end_with_hook(mpos_handle event)
+{
+    end_event = (HANDLE)event;
+    ExitProcess(mpos_at_thread_end(set_end_event) == MP_OK ? 8 : 9);
+}
+
 /* 0 if the variable that made us play is gone, and no other of that name. */
 static int is_role_gone(void)
 {
@@ -224,6 +336,16 @@ static void play(const char *role)
         change_memory(handle);
     if (strncmp(role, "parent", length) == 0)
         report_parent(handle);
+    if (strncmp(role, "sleep-on-word", length) == 0)
+        sleep_on_word(handle, end);
+    if (strncmp(role, "play-on-word", length) == 0)
+        play_on_word(handle, end);
+    if (strncmp(role, "create", length) == 0)
+        create_for_ever(end);
+    if (strncmp(role, "die-with-mutex", length) == 0)
+        die_with_mutex(handle, end);
+    if (strncmp(role, "end-with-hook", length) == 0)
+        end_with_hook(handle);
     if (strncmp(role, "once", length) == 0)
         mpos_exit(is_role_gone());
     if (strncmp(role, "streams", length) == 0)
@@ -948,14 +1070,18 @@ Test(os_win32, a_pending_read_does_not_block_a_write)
 Test(os_win32, handles_and_fork_are_refused_with_a_sentence)
 {
     mpos_process process;
+    const mpos_bytes parts[2] = {{"", 1}, {"", 0}};
+    mpos_arrivals arrived;
     bool is_child;
     size_t got;
+    char byte;
 
     cr_assert_not(mpos_system.has_fork);
     cr_assert_eq(mpos_fork(&process, &is_child), MP_ENOTSUP);
     cr_assert_str_eq(mp_error_message(), "Windows has no fork");
-    cr_assert_eq(mpos_send_handles(MPOS_NONE, "", 1, NULL, 0), MP_ENOTSUP);
-    cr_assert_eq(mpos_recv_handles(MPOS_NONE, NULL, 0, &got, NULL, 0, &got),
+    cr_assert_eq(mpos_send_handles(MPOS_NONE, parts, NULL, 0, &got),
+                 MP_ENOTSUP);
+    cr_assert_eq(mpos_recv_handles(MPOS_NONE, &byte, 1, &got, &arrived),
                  MP_ENOTSUP);
 }
 
@@ -1133,7 +1259,674 @@ Test(os_win32, there_is_at_least_one_processor)
                   GetActiveProcessorCount(ALL_PROCESSOR_GROUPS));
 }
 
+/* -- Words ----------------------------------------------------------------- */
+
+typedef struct word_test {
+    mpos_handle memory;
+    words *shared;
+    mpos_handle queue;
+    char key[NAME_SIZE];
+} word_test;
+
+static word_test begin_words(void)
+{
+    word_test test;
+
+    snprintf(test.key, sizeof(test.key), "unit-os-win32-%lld",
+             (long long)mpos_pid());
+    cr_assert_eq(mpos_memory_create(sizeof(words), &test.memory), MP_OK);
+    test.shared = map_words(test.memory);
+    test.queue = open_queue(test.key);
+    return test;
+}
+
+static mpos_process start_on_words(const word_test *test, const char *name)
+{
+    char role[ROLE_SIZE];
+
+    snprintf(role, sizeof(role), "%s:%lld,%s", name, (long long)test->memory,
+             test->key);
+    return start(role, &test->memory, 1);
+}
+
+/* How many kicks are on their way to nobody. */
+static uint32_t count_kicks(mpos_handle queue)
+{
+    uint32_t count = 0;
+
+    while (WaitForSingleObject((HANDLE)queue, 0) == WAIT_OBJECT_0)
+        count++;
+    if (count > 0)
+        ReleaseSemaphore((HANDLE)queue, (LONG)count, NULL);
+    return count;
+}
+
+static void wait_until_asleep(const words *shared, uint32_t count)
+{
+    int64_t deadline = in_seconds(20);
+
+    while (mpi_atomic32_load(&shared->asleep) < count) {
+        cr_assert_lt(mpos_now(), deadline);
+        Sleep(1);
+    }
+    Sleep(20); /* from announcing to sleeping */
+}
+
+typedef struct word_sleeper {
+    mpos_word *word;
+    mpos_handle queue;
+    mpi_atomic32 *asleep;
+    mpi_atomic32 is_awake;
+} word_sleeper;
+
+static void sleep_once(void *argument)
+{
+    word_sleeper *sleeper = argument;
+
+    mpi_atomic32_add(sleeper->asleep, 1);
+    mpos_word_wait(sleeper->word, sleeper->queue, 0, MPOS_FOREVER);
+    mpi_atomic32_store(&sleeper->is_awake, 1);
+}
+
+static bool wakes_up(const word_sleeper *sleeper, int64_t patience)
+{
+    int64_t deadline = mpos_now() + patience;
+
+    while (mpi_atomic32_load(&sleeper->is_awake) == 0) {
+        if (mpos_now() > deadline)
+            return false;
+        Sleep(1);
+    }
+    return true;
+}
+
+/* The system serves in order: the wrong ones get the kick first. */
+Test(os_win32, a_wake_finds_its_word_among_all_that_share_the_queue)
+{
+    word_test test = begin_words();
+    word_sleeper others[4];
+    word_sleeper wanted;
+
+    for (uint32_t i = 0; i < 4; i++) {
+        others[i] = (word_sleeper){
+            &test.shared->word[0], test.queue, &test.shared->asleep, {0}};
+        cr_assert_eq(mpos_thread_start(sleep_once, &others[i]), MP_OK);
+        wait_until_asleep(test.shared, i + 1);
+    }
+    for (uint32_t i = 0; i < 10; i++) {
+        wanted = (word_sleeper){
+            &test.shared->word[1], test.queue, &test.shared->asleep, {0}};
+        cr_assert_eq(mpos_thread_start(sleep_once, &wanted), MP_OK);
+        wait_until_asleep(test.shared, 5 + i);
+        mpos_word_wake(&test.shared->word[1], test.queue, 1);
+        cr_assert(wakes_up(&wanted, 10 * SECOND));
+    }
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(mpi_atomic32_load(&others[i].is_awake), 0U);
+    mpos_word_wake(&test.shared->word[0], test.queue, 4);
+    for (int i = 0; i < 4; i++)
+        cr_assert(wakes_up(&others[i], 10 * SECOND));
+    cr_assert_eq(count_kicks(test.queue), 0U);
+}
+
+/* One that is woken but does not run yet: it counts as asleep and is owed. */
+Test(os_win32, who_comes_later_does_not_take_the_wake_of_another)
+{
+    word_test test = begin_words();
+    mpos_word *word = &test.shared->word[0];
+    int64_t deadline;
+
+    mpi_atomic32_store(&word->sleepers, 1);
+    mpos_word_wake(word, test.queue, 1);
+    cr_assert_eq(count_kicks(test.queue), 1U);
+
+    /* It hands the kick on until it believes that nobody wants it. */
+    deadline = mpos_now() + SECOND / 5;
+    cr_assert_not(mpos_word_wait(word, test.queue, 0, deadline));
+    cr_assert_geq(mpos_now(), deadline);
+    cr_assert_eq(count_kicks(test.queue), 0U);
+
+    /* Nor is there ever another one for the dead. */
+    for (int i = 0; i < 100; i++)
+        mpos_word_wake(word, test.queue, UINT32_MAX);
+    cr_assert_eq(count_kicks(test.queue), 0U);
+}
+
+Test(os_win32, killed_sleepers_leave_one_kick_each_and_hinder_nobody,
+     .timeout = 60)
+{
+    enum { KILLED = 5 };
+    word_test test = begin_words();
+    word_sleeper living = {
+        &test.shared->word[0], test.queue, &test.shared->asleep, {0}};
+
+    for (uint32_t i = 0; i < KILLED; i++) {
+        mpos_process child = start_on_words(&test, "sleep-on-word");
+
+        wait_until_asleep(test.shared, i + 1);
+        cr_assert_eq(mpos_send_signal(&child, MPOS_KILL), MP_OK);
+        cr_assert_eq(end_of(&child), -9);
+    }
+    for (int i = 0; i < 1000; i++)
+        mpos_word_wake(&test.shared->word[0], test.queue, UINT32_MAX);
+    cr_assert_leq(count_kicks(test.queue), (uint32_t)KILLED);
+
+    cr_assert_eq(mpos_thread_start(sleep_once, &living), MP_OK);
+    wait_until_asleep(test.shared, KILLED + 1);
+    cr_assert_not(wakes_up(&living, SECOND / 5));
+    mpos_word_wake(&test.shared->word[0], test.queue, 1);
+    cr_assert(wakes_up(&living, 10 * SECOND));
+    cr_assert_eq(count_kicks(test.queue), 0U);
+}
+
+Test(os_win32, no_wake_is_lost_while_sleepers_beside_are_killed, .timeout = 90)
+{
+    word_test test = begin_words();
+    mpos_process player = start_on_words(&test, "play-on-word");
+    mpos_process victims[3];
+    size_t rounds = PING_PONGS / 3;
+
+    for (int i = 0; i < 3; i++)
+        victims[i] = start_on_words(&test, "sleep-on-word");
+    for (int i = 0; i < 3; i++) {
+        cr_assert(play_ping_pong(&test.shared->word[1], test.queue, 0, rounds));
+        cr_assert_eq(mpos_send_signal(&victims[i], MPOS_KILL), MP_OK);
+        end_of(&victims[i]);
+    }
+    cr_assert(play_ping_pong(&test.shared->word[1], test.queue, 0,
+                             PING_PONGS - 3 * rounds));
+    cr_assert_eq(end_of(&player), 0);
+    cr_assert_eq(mpi_atomic32_load(&test.shared->word[1].value),
+                 2U * PING_PONGS);
+}
+
+Test(os_win32, short_sleeps_are_short_and_never_early)
+{
+    word_test test = begin_words();
+    int64_t begin = mpos_now();
+    int returns = 0;
+
+    for (int i = 0; i < 50; i++) {
+        int64_t deadline = mpos_now() + SECOND / 2000;
+
+        for (returns++;
+             mpos_word_wait(&test.shared->word[0], test.queue, 0, deadline);)
+            returns++;
+        cr_assert_geq(mpos_now(), deadline);
+    }
+    cr_assert_lt(returns, 150);
+    cr_assert_lt(mpos_now() - begin, 5 * SECOND);
+}
+
+/* -- Memory with a name ---------------------------------------------------- */
+
+static void choose_name(char name[NAME_SIZE])
+{
+    snprintf(name, NAME_SIZE, "unit-os-win32-%lld", (long long)mpos_pid());
+}
+
+/* "Local\<prefix><name>" */
+static const wchar_t *full_name(const char *prefix, const char *name)
+{
+    static wchar_t full[TEXT_SIZE];
+    char text[TEXT_SIZE];
+
+    snprintf(text, sizeof(text), "Local\\%s%s", prefix, name);
+    wide(text, full);
+    return full;
+}
+
+static HANDLE create_foreign_section(const char *name)
+{
+    HANDLE section =
+        CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, 5000,
+                           full_name("multiproc/name/", name));
+
+    cr_assert_not_null(section);
+    return section;
+}
+
+Test(os_win32, a_name_that_is_no_memory_of_ours_is_told_apart)
+{
+    char name[NAME_SIZE];
+    HANDLE foreign;
+    mpos_handle handle = 42;
+
+    choose_name(name);
+    foreign = CreateMutexW(NULL, FALSE, full_name("multiproc/name/", name));
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(mpos_named_open(name, &handle), MP_EPROTO);
+        cr_assert_not_null(strstr(mp_error_message(), name));
+        cr_assert_eq(mpos_named_create(name, "x", 2, 0, &handle), MP_EEXIST);
+        CloseHandle(foreign);
+        foreign = create_foreign_section(name);
+    }
+    CloseHandle(foreign);
+    cr_assert_eq(handle, 42);
+    cr_assert_eq(mpos_named_open(name, &handle), MP_ENOTFOUND);
+}
+
+static void close_section_later(void *section)
+{
+    Sleep(50);
+    CloseHandle(section);
+}
+
+/* As that of a creator that is killed, and not quite gone. */
+Test(os_win32, a_half_made_section_is_waited_for_until_it_has_gone)
+{
+    char name[NAME_SIZE];
+    mpos_handle handle;
+
+    choose_name(name);
+    cr_assert_eq(
+        mpos_thread_start(close_section_later, create_foreign_section(name)),
+        MP_OK);
+    cr_assert_eq(mpos_named_open(name, &handle), MP_ENOTFOUND);
+    cr_assert_eq(
+        mpos_thread_start(close_section_later, create_foreign_section(name)),
+        MP_OK);
+    cr_assert_eq(mpos_named_create(name, "x", 2, 0, &handle), MP_OK);
+    mpos_close(handle);
+}
+
+/* False: it is not there. */
+static bool is_whole(const char *name)
+{
+    mpos_handle handle = MPOS_NONE;
+    unsigned char *bytes;
+    mp_error err = mpos_named_open(name, &handle);
+
+    if (err == MP_ENOTFOUND)
+        return false;
+    cr_assert_eq(err, MP_OK, "%s", mp_error_message());
+    cr_assert_eq(mpos_memory_map(handle, IMAGE_SIZE, (void **)&bytes), MP_OK);
+    for (int at = 0; at < IMAGE_SIZE; at++)
+        cr_assert_eq(bytes[at], 'x');
+    mpos_memory_unmap(bytes, IMAGE_SIZE);
+    mpos_close(handle);
+    return true;
+}
+
+/* Opened at the very moment, while the system still takes it apart. */
+Test(os_win32, a_creator_that_is_killed_is_never_seen_half_way, .timeout = 90)
+{
+    size_t kills = 10 + support_scaled(100);
+    size_t seen = 0;
+    char name[NAME_SIZE];
+    char role[ROLE_SIZE];
+
+    choose_name(name);
+    snprintf(role, sizeof(role), "create:0,%s", name);
+    for (size_t i = 0; i < kills; i++) {
+        mpos_process child = start(role, NULL, 0);
+        int64_t deadline = in_seconds(20);
+
+        while (!is_whole(name))
+            cr_assert_lt(mpos_now(), deadline);
+        deadline = mpos_now() + (int64_t)(i % 10) * SECOND / 10000;
+        while (mpos_now() < deadline)
+            continue;
+        cr_assert_eq(mpos_send_signal(&child, MPOS_KILL), MP_OK);
+        for (int look = 0; look < 5; look++)
+            seen += is_whole(name);
+        cr_assert_eq(end_of(&child), -9);
+        cr_assert_not(is_whole(name));
+    }
+    cr_log_info("%zu were there after %zu kills", seen, kills);
+}
+
+Test(os_win32, our_own_objects_take_no_name_away)
+{
+    static const char *const names[] = {"guard", "queue", "queue.key"};
+    mpos_handle queue = open_queue("key");
+    mpos_handle handle;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        cr_assert_eq(mpos_named_create(names[i], "x", 2, 0, &handle), MP_OK,
+                     "%s", mp_error_message());
+        mpos_close(handle);
+    }
+    mpos_close(queue);
+}
+
+typedef struct finding {
+    const char *name;
+    size_t count;
+} finding;
+
+static mp_error count_name(void *context, const char *name, mpos_named_use use)
+{
+    finding *found = context;
+
+    cr_assert_eq(use, MPOS_NAMED_IN_USE);
+    cr_assert_not(strchr(name, '/') != NULL);
+    if (strcmp(name, found->name) == 0)
+        found->count++;
+    return MP_OK;
+}
+
+Test(os_win32, only_sections_are_listed)
+{
+    char name[NAME_SIZE];
+    finding found = {name, 0};
+    HANDLE foreign;
+    mpos_handle queue = open_queue("listed");
+    mpos_handle handle;
+
+    choose_name(name);
+    foreign = CreateMutexW(NULL, FALSE, full_name("multiproc/name/", name));
+    cr_assert_eq(mpos_named_list(count_name, &found), MP_OK, "%s",
+                 mp_error_message());
+    cr_assert_eq(found.count, 0);
+    CloseHandle(foreign);
+    cr_assert_eq(mpos_named_create(name, "x", 2, 0, &handle), MP_OK);
+    cr_assert_eq(mpos_named_list(count_name, &found), MP_OK);
+    cr_assert_eq(found.count, 1);
+    mpos_close(handle);
+    mpos_close(queue);
+}
+
+/* -- Named objects --------------------------------------------------------- */
+
+static mpos_handle open_object(mpos_object_kind kind, uint32_t value,
+                               uint32_t maximum)
+{
+    char name[NAME_SIZE];
+    mpos_handle handle = MPOS_NONE;
+
+    choose_name(name);
+    cr_assert_eq(mpos_object_open(kind, name, value, maximum, &handle), MP_OK,
+                 "%s", mp_error_message());
+    return handle;
+}
+
+static HANDLE open_foreign(mpos_object_kind kind)
+{
+    const wchar_t *full;
+    char name[NAME_SIZE];
+
+    choose_name(name);
+    full = full_name("", name);
+    if (kind == MPOS_OBJECT_MUTEX)
+        return OpenMutexW(SYNCHRONIZE | MUTEX_MODIFY_STATE, FALSE, full);
+    if (kind == MPOS_OBJECT_SEMAPHORE)
+        return OpenSemaphoreW(SYNCHRONIZE | SEMAPHORE_MODIFY_STATE, FALSE,
+                              full);
+    return OpenEventW(SYNCHRONIZE | EVENT_MODIFY_STATE, FALSE, full);
+}
+
+static HANDLE create_foreign(mpos_object_kind kind)
+{
+    const wchar_t *full;
+    char name[NAME_SIZE];
+
+    choose_name(name);
+    full = full_name("", name);
+    if (kind == MPOS_OBJECT_MUTEX)
+        return CreateMutexW(NULL, FALSE, full);
+    if (kind == MPOS_OBJECT_SEMAPHORE)
+        return CreateSemaphoreW(NULL, 1, 2, full);
+    return CreateEventW(NULL, TRUE, TRUE, full);
+}
+
+static uint32_t value_of(mpos_object_kind kind, mpos_handle handle)
+{
+    uint32_t value = 12345;
+
+    cr_assert_eq(mpos_object_value(kind, handle, &value), MP_OK, "%s",
+                 mp_error_message());
+    return value;
+}
+
+static void hold_foreign(void *mutex)
+{
+    WaitForSingleObject(mutex, INFINITE);
+    Sleep(INFINITE);
+}
+
+static void abandon_foreign(void *mutex)
+{
+    WaitForSingleObject(mutex, INFINITE);
+}
+
+static void wait_for_value(mpos_object_kind kind, mpos_handle handle,
+                           uint32_t value)
+{
+    int64_t deadline = in_seconds(20);
+
+    while (value_of(kind, handle) != value) {
+        cr_assert_lt(mpos_now(), deadline);
+        Sleep(1);
+    }
+}
+
+static void check_mutex(mpos_handle ours, HANDLE theirs)
+{
+    cr_assert_eq(value_of(MPOS_OBJECT_MUTEX, ours), 1U);
+    cr_assert_eq(mpos_object_signal(MPOS_OBJECT_MUTEX, ours, 1), MP_ENOTOWNER);
+    cr_assert_eq(mpos_object_wait(ours, 0), MP_OK);
+    cr_assert_eq(mpos_object_wait(ours, 0), MP_OK); /* once more */
+    cr_assert_eq(value_of(MPOS_OBJECT_MUTEX, ours), 0U);
+    cr_assert(ReleaseMutex(theirs));
+    cr_assert_eq(value_of(MPOS_OBJECT_MUTEX, ours), 0U);
+    cr_assert_eq(mpos_object_signal(MPOS_OBJECT_MUTEX, ours, 1), MP_OK);
+    cr_assert_not(ReleaseMutex(theirs));
+    cr_assert_eq(value_of(MPOS_OBJECT_MUTEX, ours), 1U);
+
+    cr_assert_eq(mpos_thread_start(abandon_foreign, theirs), MP_OK);
+    Sleep(50);
+    cr_assert_eq(mpos_object_wait(ours, in_seconds(20)), MP_OWNER_DIED);
+    cr_assert_eq(mpos_object_signal(MPOS_OBJECT_MUTEX, ours, 1), MP_OK);
+
+    cr_assert_eq(mpos_thread_start(hold_foreign, theirs), MP_OK);
+    wait_for_value(MPOS_OBJECT_MUTEX, ours, 0);
+    cr_assert_eq(mpos_object_wait(ours, mpos_now() + SECOND / 50),
+                 MP_TIMED_OUT);
+    cr_assert_eq(mpos_object_signal(MPOS_OBJECT_MUTEX, ours, 1), MP_ENOTOWNER);
+}
+
+/* Of one, and of two at most. */
+static void check_semaphore(mpos_handle ours, HANDLE theirs)
+{
+    cr_assert_eq(value_of(MPOS_OBJECT_SEMAPHORE, ours), 1U);
+    cr_assert(ReleaseSemaphore(theirs, 1, NULL));
+    cr_assert_eq(value_of(MPOS_OBJECT_SEMAPHORE, ours), 2U);
+    cr_assert_eq(mpos_object_signal(MPOS_OBJECT_SEMAPHORE, ours, 1), MP_ESTATE);
+    cr_assert_eq(mpos_object_signal(MPOS_OBJECT_SEMAPHORE, ours, UINT32_MAX),
+                 MP_ESTATE);
+    cr_assert_eq(mpos_object_signal(MPOS_OBJECT_SEMAPHORE, ours, 0), MP_OK);
+    cr_assert_eq(mpos_object_wait(ours, MPOS_FOREVER), MP_OK);
+    cr_assert_eq(WaitForSingleObject(theirs, 0), (DWORD)WAIT_OBJECT_0);
+    cr_assert_eq(mpos_object_wait(ours, 0), MP_TIMED_OUT);
+    cr_assert_eq(value_of(MPOS_OBJECT_SEMAPHORE, ours), 0U);
+    cr_assert_eq(mpos_object_signal(MPOS_OBJECT_SEMAPHORE, ours, 2), MP_OK);
+    cr_assert_eq(value_of(MPOS_OBJECT_SEMAPHORE, ours), 2U);
+}
+
+static void check_event(mpos_handle ours, HANDLE theirs)
+{
+    cr_assert_eq(value_of(MPOS_OBJECT_EVENT, ours), 1U);
+    cr_assert_eq(mpos_object_wait(ours, 0), MP_OK);
+    cr_assert_eq(mpos_object_wait(ours, 0), MP_OK); /* stays set */
+    cr_assert(ResetEvent(theirs));
+    cr_assert_eq(value_of(MPOS_OBJECT_EVENT, ours), 0U);
+    cr_assert_eq(mpos_object_wait(ours, mpos_now() + SECOND / 50),
+                 MP_TIMED_OUT);
+    cr_assert_eq(mpos_object_signal(MPOS_OBJECT_EVENT, ours, 1), MP_OK);
+    cr_assert(is_set(theirs));
+    cr_assert_eq(mpos_object_signal(MPOS_OBJECT_EVENT, ours, 0), MP_OK);
+    cr_assert_not(is_set(theirs));
+}
+
+static void check_object(mpos_object_kind kind, mpos_handle ours, HANDLE theirs)
+{
+    cr_assert_not_null(theirs);
+    if (kind == MPOS_OBJECT_MUTEX)
+        check_mutex(ours, theirs);
+    else if (kind == MPOS_OBJECT_SEMAPHORE)
+        check_semaphore(ours, theirs);
+    else
+        check_event(ours, theirs);
+}
+
+static void check_ours_first(mpos_object_kind kind)
+{
+    mpos_handle ours = open_object(kind, 1, 2);
+
+    check_object(kind, ours, open_foreign(kind));
+}
+
+static void check_theirs_first(mpos_object_kind kind)
+{
+    HANDLE theirs = create_foreign(kind);
+
+    /* What is there stays as it is. */
+    check_object(kind, open_object(kind, 0, 7), theirs);
+}
+
+Test(os_win32, any_program_can_open_our_mutex)
+{
+    check_ours_first(MPOS_OBJECT_MUTEX);
+}
+
+Test(os_win32, any_program_can_open_our_semaphore)
+{
+    check_ours_first(MPOS_OBJECT_SEMAPHORE);
+}
+
+Test(os_win32, any_program_can_open_our_event)
+{
+    check_ours_first(MPOS_OBJECT_EVENT);
+}
+
+Test(os_win32, we_can_open_any_programs_mutex)
+{
+    check_theirs_first(MPOS_OBJECT_MUTEX);
+}
+
+Test(os_win32, we_can_open_any_programs_semaphore)
+{
+    check_theirs_first(MPOS_OBJECT_SEMAPHORE);
+}
+
+Test(os_win32, we_can_open_any_programs_event)
+{
+    check_theirs_first(MPOS_OBJECT_EVENT);
+}
+
+Test(os_win32, an_object_of_another_kind_is_told_apart)
+{
+    char name[NAME_SIZE];
+    mpos_handle handle = 42;
+    HANDLE foreign;
+
+    choose_name(name);
+    for (int made = MPOS_OBJECT_MUTEX; made <= MPOS_OBJECT_EVENT; made++) {
+        mpos_handle first = open_object((mpos_object_kind)made, 0, 1);
+
+        for (int i = MPOS_OBJECT_MUTEX; i <= MPOS_OBJECT_EVENT; i++) {
+            if (i == made)
+                continue;
+            cr_assert_eq(
+                mpos_object_open((mpos_object_kind)i, name, 0, 1, &handle),
+                MP_ETYPE);
+            cr_assert_not_null(strstr(mp_error_message(), name));
+        }
+        mpos_close(first);
+    }
+    foreign = CreateEventW(NULL, FALSE, FALSE, full_name("", name));
+    cr_assert_eq(mpos_object_open(MPOS_OBJECT_EVENT, name, 0, 1, &handle),
+                 MP_ETYPE);
+    cr_assert_eq(handle, 42);
+    CloseHandle(foreign);
+}
+
+/* The child has both by inheritance, not by name. */
+Test(os_win32, a_child_that_dies_abandons_the_mutex_it_inherited)
+{
+    char name[NAME_SIZE];
+    char role[ROLE_SIZE];
+    int *numbers;
+    int zero = 0;
+    mpos_handle handles[2];
+    mpos_process child;
+
+    choose_name(name);
+    strcat(name, "-memory");
+    handles[0] = open_object(MPOS_OBJECT_MUTEX, 0, 0);
+    cr_assert_eq(mpos_named_create(name, &zero, sizeof(zero), 0, &handles[1]),
+                 MP_OK);
+    cr_assert_eq(mpos_memory_map(handles[1], sizeof(zero), (void **)&numbers),
+                 MP_OK);
+    snprintf(role, sizeof(role), "die-with-mutex:%lld,%lld",
+             (long long)handles[0], (long long)handles[1]);
+    child = start(role, handles, 2);
+    cr_assert_eq(end_of(&child), 6);
+    cr_assert_eq(numbers[0], 42);
+    cr_assert_eq(value_of(MPOS_OBJECT_MUTEX, handles[0]), 1U);
+    cr_assert_eq(mpos_object_wait(handles[0], 0), MP_OWNER_DIED);
+    cr_assert_eq(value_of(MPOS_OBJECT_MUTEX, handles[0]), 0U);
+}
+
+/* -- What there is not, and the end of threads ----------------------------- */
+
+Test(os_win32, memory_does_not_grow_and_nobody_asks_about_forks)
+{
+    mpos_handle memory;
+
+    cr_assert(mpos_system.has_objects);
+    cr_assert_not(mpos_system.memory_grows);
+    cr_assert_eq(mpos_memory_create(5000, &memory), MP_OK);
+    cr_assert_eq(mpos_memory_grow(memory, 5000, 50000), MP_ENOTSUP);
+    cr_assert_str_not_empty(mp_error_message());
+    cr_assert_eq(mpos_at_fork(set_end_event), MP_OK);
+    mpos_close(memory);
+}
+
+static void ask_for_end(void *unused)
+{
+    (void)unused;
+    cr_assert_eq(mpos_at_thread_end(set_end_event), MP_OK);
+}
+
+Test(os_win32, the_end_of_a_thread_is_told_but_not_that_of_the_process)
+{
+    char role[ROLE_SIZE];
+    mpos_handle event;
+    mpos_process child;
+
+    end_event = CreateEventW(NULL, TRUE, FALSE, NULL);
+    event = (mpos_handle)end_event;
+    snprintf(role, sizeof(role), "end-with-hook:%lld", (long long)event);
+    child = start(role, &event, 1);
+    cr_assert_eq(end_of(&child), 8);
+    cr_assert_not(is_set(end_event));
+    cr_assert_eq(mpos_thread_start(ask_for_end, NULL), MP_OK);
+    cr_assert_eq(WaitForSingleObject(end_event, 20000), (DWORD)WAIT_OBJECT_0);
+}
+
 /* -- Leaks ----------------------------------------------------------------- */
+
+static void use_names_once(void)
+{
+    finding found = {"", 0};
+    mpos_handle memory;
+    mpos_handle other;
+    mpos_handle queue = open_queue("leaks");
+
+    cr_assert_eq(mpos_named_create("leaks", "x", 2, 0, &memory), MP_OK);
+    cr_assert_eq(mpos_named_create("leaks", "x", 2, 0, &other), MP_EEXIST);
+    cr_assert_eq(mpos_named_open("leaks", &other), MP_OK);
+    cr_assert_eq(mpos_named_unlink("leaks", true), MP_ESTATE);
+    cr_assert_eq(mpos_named_list(count_name, &found), MP_OK);
+    mpos_close(memory);
+    mpos_close(other);
+    mpos_close(queue);
+    memory = open_object(MPOS_OBJECT_EVENT, 0, 1);
+    cr_assert_eq(value_of(MPOS_OBJECT_EVENT, memory), 0U);
+    mpos_close(memory);
+}
 
 static void use_everything_once(void)
 {
@@ -1155,6 +1948,7 @@ static void use_everything_once(void)
     cr_assert_eq(mpos_memory_size(memory, &size), MP_OK);
     cr_assert_geq(size, 5000);
     mpos_close(memory);
+    use_names_once();
 }
 
 Test(os_win32, nothing_leaks_a_handle)

@@ -38,6 +38,14 @@ MP_API mp_function mp_arg_function(const mp_args *args, size_t index);
 /** Stays open until the target returns or closes it. */
 MP_API mp_connection *mp_arg_connection(const mp_args *args, size_t index);
 
+/* As mp_arg_connection(). */
+MP_API mp_lock *mp_arg_lock(const mp_args *args, size_t index);
+MP_API mp_rlock *mp_arg_rlock(const mp_args *args, size_t index);
+MP_API mp_semaphore *mp_arg_semaphore(const mp_args *args, size_t index);
+MP_API mp_event *mp_arg_event(const mp_args *args, size_t index);
+MP_API mp_condition *mp_arg_condition(const mp_args *args, size_t index);
+MP_API mp_barrier *mp_arg_barrier(const mp_args *args, size_t index);
+
 /* By name; fallback if there is none of that name. */
 MP_API int64_t mp_kwarg_int(const mp_args *args, const char *name,
                             int64_t fallback);
@@ -55,6 +63,18 @@ MP_API mp_function mp_kwarg_function(const mp_args *args, const char *name,
                                      mp_function fallback);
 MP_API mp_connection *mp_kwarg_connection(const mp_args *args, const char *name,
                                           mp_connection *fallback);
+MP_API mp_lock *mp_kwarg_lock(const mp_args *args, const char *name,
+                              mp_lock *fallback);
+MP_API mp_rlock *mp_kwarg_rlock(const mp_args *args, const char *name,
+                                mp_rlock *fallback);
+MP_API mp_semaphore *mp_kwarg_semaphore(const mp_args *args, const char *name,
+                                        mp_semaphore *fallback);
+MP_API mp_event *mp_kwarg_event(const mp_args *args, const char *name,
+                                mp_event *fallback);
+MP_API mp_condition *mp_kwarg_condition(const mp_args *args, const char *name,
+                                        mp_condition *fallback);
+MP_API mp_barrier *mp_kwarg_barrier(const mp_args *args, const char *name,
+                                    mp_barrier *fallback);
 
 MP_END_DECLS
 

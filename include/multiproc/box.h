@@ -17,6 +17,8 @@
  * (an object)       mp_obj * is itself, and its reference is consumed;
  *                   const mp_obj * is borrowed: it is referenced once more
  * Connection        mp_connection *
+ * Lock, RLock ...   mp_lock *, mp_rlock *, mp_semaphore *, mp_event *,
+ *                   mp_condition *, mp_barrier *
  * a function        int (*)(mp_args *)
  * (an address)      any other pointer: an object that can't be pickled; a null
  *                   one is None
@@ -107,6 +109,36 @@ inline mp_obj *mp_box_value(mp_connection *connection)
     return mp_obj_connection(connection);
 }
 
+inline mp_obj *mp_box_value(mp_lock *lock)
+{
+    return mp_obj_lock(lock);
+}
+
+inline mp_obj *mp_box_value(mp_rlock *rlock)
+{
+    return mp_obj_rlock(rlock);
+}
+
+inline mp_obj *mp_box_value(mp_semaphore *semaphore)
+{
+    return mp_obj_semaphore(semaphore);
+}
+
+inline mp_obj *mp_box_value(mp_event *event)
+{
+    return mp_obj_event(event);
+}
+
+inline mp_obj *mp_box_value(mp_condition *condition)
+{
+    return mp_obj_condition(condition);
+}
+
+inline mp_obj *mp_box_value(mp_barrier *barrier)
+{
+    return mp_obj_barrier(barrier);
+}
+
 inline mp_obj *mp_box_value(mp_function function)
 {
     return mp_obj_function(function);
@@ -173,6 +205,12 @@ static inline mp_obj *mp_box_object(mp_obj *obj)
         mp_obj *: mp_box_object,            \
         const mp_obj *: mp_obj_ref,         \
         mp_connection *: mp_obj_connection, \
+        mp_lock *: mp_obj_lock,             \
+        mp_rlock *: mp_obj_rlock,           \
+        mp_semaphore *: mp_obj_semaphore,   \
+        mp_event *: mp_obj_event,           \
+        mp_condition *: mp_obj_condition,   \
+        mp_barrier *: mp_obj_barrier,       \
         mp_function: mp_obj_function,       \
         default: mp_obj_pointer)(value)
 /* clang-format on */

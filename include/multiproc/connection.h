@@ -7,6 +7,12 @@
  * An end passed to a child as an argument is open in both processes. As in
  * Python, close the copy you don't use: a reader sees the end of file only
  * when every copy of the other end is closed.
+ *
+ * An end can also be sent over another connection, to a process that runs
+ * already. The sender keeps its own copy, to be closed as well; it may be
+ * closed as soon as it is sent. What is sent but never received is closed by
+ * the system together with the pipe it is in. A one-way pipe, and on Windows
+ * every pipe, carries no connections.
  */
 #ifndef MULTIPROC_CONNECTION_H
 #define MULTIPROC_CONNECTION_H
@@ -34,9 +40,16 @@ MP_API mp_error mp_pipe(mp_connection **first, mp_connection **second,
 /**
  * Sends an object; blocks while the pipe is full.
  *
+ * What travels: all that can be pickled, and connections, see above, up to 250
+ * in a message. A Python process at the other end can't unpickle those. What is
+ * in shared memory, as a Lock, and sent but never received, or received as
+ * bytes, stays there until its sender ends.
+ *
  * @param obj  consumed.
  * @return MP_OK
- * @return MP_EPICKLE  it can't travel; nothing was sent.
+ * @return MP_EPICKLE  it can't travel, or not over this pipe; nothing was sent.
+ * @return MP_EOVERFLOW  too many connections in one message; nothing was sent.
+ * @return MP_EMFILE  too many connections are on their way.
  * @return MP_EPIPE  nobody reads the other end.
  * @return MP_ECLOSED
  * @return MP_EINVAL  this end only receives.
@@ -49,10 +62,13 @@ MP_API mp_error mp_connection_send(mp_connection *connection, mp_obj *obj);
 /**
  * Receives the next object; blocks for it.
  *
- * @param[out] out  a new reference.
+ * @param[out] out  a new reference. A connection in it is this process's own
+ *                  and stays open until the object is freed or it is closed.
  * @return MP_OK
  * @return MP_EEOF  the other end is closed and everything has been received.
  * @return MP_EUNPICKLE  the message is no object we know; it is consumed.
+ * @return MP_EMFILE  this process has no room for the connections in it; it is
+ *                    consumed, and they are closed.
  * @return MP_EPROTO  cut short or not a frame; the connection is unusable.
  * @return MP_ECLOSED, MP_EINVAL (only sends), MP_ENOMEM
  * @threads safe: a message goes to one of them.
@@ -64,7 +80,7 @@ MP_API mp_error mp_connection_send_bytes(mp_connection *connection,
                                          const void *data, size_t size);
 
 /**
- * Receives one message as bytes.
+ * Receives one message as bytes; connections that came with it are closed.
  * @param[out] data  malloc'ed, terminated by a zero byte that does not count;
  *                   free with mp_free().
  * @return as mp_connection_recv()
@@ -75,7 +91,7 @@ MP_API mp_error mp_connection_recv_bytes(mp_connection *connection, void **data,
 /**
  * Receives one message into the caller's memory.
  * @param[out] size  of the message. With MP_EOVERFLOW: what it needs; the
- *                   message is kept for the next call.
+ *                   message is kept for the next call, whichever that is.
  * @return MP_OK
  * @return MP_EOVERFLOW  capacity is too small.
  * @return otherwise as mp_connection_recv()

@@ -41,7 +41,9 @@
     X(MP_ENOSPC, -22, "no space left")                                  \
     X(MP_ENOTSUP, -23, "not supported on this system")                  \
     X(MP_EINTR, -24, "interrupted")                                     \
-    X(MP_EIO, -25, "input/output error")
+    X(MP_EIO, -25, "input/output error")                                \
+    X(MP_ENOTOWNER, -26, "not the owner")                               \
+    X(MP_EBROKEN, -27, "the barrier is broken")
 
 /** The result of every function that can fail. */
 typedef enum mp_error {

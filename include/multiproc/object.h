@@ -45,6 +45,12 @@ MP_BEGIN_DECLS
 typedef struct mp_obj mp_obj;
 typedef struct mp_args mp_args;
 typedef struct mp_connection mp_connection;
+typedef struct mp_lock mp_lock;
+typedef struct mp_rlock mp_rlock;
+typedef struct mp_semaphore mp_semaphore;
+typedef struct mp_event mp_event;
+typedef struct mp_condition mp_condition;
+typedef struct mp_barrier mp_barrier;
 
 /** A target: what a process runs. Its result is the exit code. */
 typedef int (*mp_function)(mp_args *args);
@@ -110,6 +116,13 @@ MP_API mp_obj *mp_obj_function(mp_function function);
 MP_API mp_obj *mp_obj_pointer(const void *pointer);
 /** A handle of a connection; holds it open for as long as it lives. */
 MP_API mp_obj *mp_obj_connection(mp_connection *connection);
+/* The same for what processes synchronise with. */
+MP_API mp_obj *mp_obj_lock(mp_lock *lock);
+MP_API mp_obj *mp_obj_rlock(mp_rlock *rlock);
+MP_API mp_obj *mp_obj_semaphore(mp_semaphore *semaphore);
+MP_API mp_obj *mp_obj_event(mp_event *event);
+MP_API mp_obj *mp_obj_condition(mp_condition *condition);
+MP_API mp_obj *mp_obj_barrier(mp_barrier *barrier);
 /** An object that stands for a failure; mp_obj_none() for MP_OK. */
 MP_API mp_obj *mp_obj_from_error(mp_error error);
 
@@ -276,6 +289,12 @@ MP_API mp_error mp_obj_as_function(const mp_obj *obj, mp_function *out);
  * @return as mp_obj_as_bool().
  */
 MP_API mp_error mp_obj_as_connection(const mp_obj *obj, mp_connection **out);
+MP_API mp_error mp_obj_as_lock(const mp_obj *obj, mp_lock **out);
+MP_API mp_error mp_obj_as_rlock(const mp_obj *obj, mp_rlock **out);
+MP_API mp_error mp_obj_as_semaphore(const mp_obj *obj, mp_semaphore **out);
+MP_API mp_error mp_obj_as_event(const mp_obj *obj, mp_event **out);
+MP_API mp_error mp_obj_as_condition(const mp_obj *obj, mp_condition **out);
+MP_API mp_error mp_obj_as_barrier(const mp_obj *obj, mp_barrier **out);
 
 /**
  * len(obj): items, key-value pairs, code points or bytes.

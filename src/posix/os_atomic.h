@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 32-bit atomics, for memory shared by threads and by processes. Loads
+ * Atomics, for memory shared by threads and by processes. Loads
  * acquire, stores release, the others do both.
  */
 #ifndef MULTIPROC_OS_ATOMIC_H
@@ -37,6 +37,39 @@ static inline bool mpi_atomic32_change(mpi_atomic32 *atomic, uint32_t from,
 {
     return atomic_compare_exchange_strong_explicit(
         &atomic->value, &from, to, memory_order_acq_rel, memory_order_acquire);
+}
+
+typedef struct mpi_atomic64 {
+    _Atomic uint64_t value;
+} mpi_atomic64;
+
+static inline uint64_t mpi_atomic64_load(const mpi_atomic64 *atomic)
+{
+    return atomic_load_explicit(&atomic->value, memory_order_acquire);
+}
+
+static inline void mpi_atomic64_store(mpi_atomic64 *atomic, uint64_t value)
+{
+    atomic_store_explicit(&atomic->value, value, memory_order_release);
+}
+
+static inline bool mpi_atomic64_change(mpi_atomic64 *atomic, uint64_t from,
+                                       uint64_t to)
+{
+    return atomic_compare_exchange_strong_explicit(
+        &atomic->value, &from, to, memory_order_acq_rel, memory_order_acquire);
+}
+
+/* In a loop that waits for another processor. */
+static inline void mpi_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__ARM_ARCH_7A__)
+    __asm__ volatile("yield" ::: "memory");
+#else
+    atomic_signal_fence(memory_order_seq_cst);
+#endif
 }
 
 #endif

@@ -3,6 +3,7 @@
 #include "os_internal.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <unistd.h>
 
 /* 0, or our pid if mpos_fork made this process in its parent's main thread:
@@ -72,4 +73,11 @@ mp_error mpos_fork(mpos_process *out, bool *is_child)
     if (error == MP_OK)
         *is_child = pid == 0;
     return error;
+}
+
+mp_error mpos_at_fork(void (*in_child)(void))
+{
+    int failure = pthread_atfork(NULL, NULL, in_child);
+
+    return failure == 0 ? MP_OK : mpos_fail_errno("pthread_atfork", failure);
 }

@@ -16,7 +16,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { FIRST_FREE = 3, PARTS_LIMIT = 4, TRAVELLERS_LIMIT = 253 };
+enum { FIRST_FREE = 3, PARTS_LIMIT = 4, CONTROL_LIMIT = 253 };
 
 mp_error mpos_raise_descriptor(int *descriptor)
 {
@@ -208,38 +208,13 @@ void mpos_close(mpos_handle handle)
 
 /* -- Descriptors that travel ----------------------------------------------- */
 
-/*
- * A stream does not keep messages apart, and descriptors arrive with the first
- * byte they were sent with: so each message begins with its size and theirs.
- */
-typedef struct travel_header {
-    uint64_t size;
-    uint64_t count;
-} travel_header;
-
-typedef union travel_space {
+/* As many as Linux lets travel at once, whoever sends them. */
+typedef union control_space {
     struct cmsghdr aligned;
-    unsigned char bytes[CMSG_SPACE(sizeof(int) * TRAVELLERS_LIMIT)];
-} travel_space;
+    unsigned char bytes[CMSG_SPACE(sizeof(int) * CONTROL_LIMIT)];
+} control_space;
 
-static mp_error send_all(mpos_handle channel, const void *data, size_t size)
-{
-    const unsigned char *place = data;
-
-    while (size > 0) {
-        const mpos_bytes part = {place, size};
-        size_t written = 0;
-        mp_error error = mpos_write(channel, &part, 1, &written);
-
-        if (error != MP_OK)
-            return error;
-        place += written;
-        size -= written;
-    }
-    return MP_OK;
-}
-
-static void attach_handles(struct msghdr *message, travel_space *space,
+static void attach_handles(struct msghdr *message, control_space *space,
                            const mpos_handle *handles, size_t count)
 {
     struct cmsghdr *part;
@@ -263,17 +238,17 @@ static void attach_handles(struct msghdr *message, travel_space *space,
     }
 }
 
-mp_error mpos_send_handles(mpos_handle channel, const void *data, size_t size,
-                           const mpos_handle *handles, size_t count)
+mp_error mpos_send_handles(mpos_handle channel, const mpos_bytes parts[2],
+                           const mpos_handle *handles, size_t count,
+                           size_t *written)
 {
-    travel_header header = {size, count};
-    struct iovec parts[2] = {{&header, sizeof(header)},
-                             {(void *)(uintptr_t)data, size}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    travel_space space;
-    size_t done;
+    struct iovec vector[2] = {
+        {(void *)(uintptr_t)parts[0].data, parts[0].size},
+        {(void *)(uintptr_t)parts[1].data, parts[1].size},
+    };
+    struct msghdr message = {.msg_iov = vector, .msg_iovlen = 2};
+    control_space space;
     ssize_t sent;
-    mp_error error;
 
     attach_handles(&message, &space, handles, count);
     do {
@@ -281,182 +256,98 @@ mp_error mpos_send_handles(mpos_handle channel, const void *data, size_t size,
     } while (sent < 0 && must_retry((int)channel, POLLOUT));
     if (sent < 0)
         return mpos_fail_errno("sendmsg", errno);
-    done = (size_t)sent;
-    if (done < sizeof(header)) {
-        error = send_all(channel, (unsigned char *)&header + done,
-                         sizeof(header) - done);
-        if (error != MP_OK)
-            return error;
-        done = sizeof(header);
-    }
-    done -= sizeof(header);
-    return send_all(channel, (const unsigned char *)data + done, size - done);
-}
-
-/* Reads until size bytes are there; *got falls short at the end of file. */
-static mp_error read_all(mpos_handle channel, void *data, size_t size,
-                         size_t *got)
-{
-    size_t done = 0;
-
-    while (done < size) {
-        size_t part = 0;
-        mp_error error = mpos_read(channel, (unsigned char *)data + done,
-                                   size - done, &part);
-
-        if (error != MP_OK)
-            return error;
-        if (part == 0)
-            break;
-        done += part;
-    }
-    *got = done;
+    *written = (size_t)sent;
     return MP_OK;
 }
 
-typedef struct travellers {
-    int descriptors[TRAVELLERS_LIMIT];
-    size_t count;
-    bool is_cut; /* this process had no room for all */
-} travellers;
-
-static void close_travellers(travellers *arrived)
+static void take_one(mpos_arrivals *arrived, int descriptor)
 {
-    for (size_t i = 0; i < arrived->count; i++)
-        close(arrived->descriptors[i]);
-    arrived->count = 0;
+    if (arrived->count == MPOS_HANDLES_MAX) {
+        close(descriptor);
+        arrived->is_cut = true;
+    } else if (mpos_raise_descriptor(&descriptor) != MP_OK) {
+        arrived->is_cut = true;
+    } else {
+        arrived->handles[arrived->count++] = descriptor;
+    }
 }
 
-/* We send all in one part, so they arrive in one. */
-static void take_travellers(struct msghdr *message, travellers *arrived)
+static void take_rights(mpos_arrivals *arrived, const unsigned char *data,
+                        size_t size)
 {
-    struct cmsghdr *part = CMSG_FIRSTHDR(message);
+    for (size_t i = 0; i + sizeof(int) <= size; i += sizeof(int)) {
+        int descriptor;
 
-    arrived->is_cut = (message->msg_flags & MSG_CTRUNC) != 0;
-    if (part == NULL || part->cmsg_level != SOL_SOCKET ||
-        part->cmsg_type != SCM_RIGHTS)
-        return;
-    arrived->count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    memcpy(arrived->descriptors, CMSG_DATA(part), arrived->count * sizeof(int));
+        memcpy(&descriptor, data + i, sizeof(descriptor));
+        take_one(arrived, descriptor);
+    }
 }
 
-/* The header, with the descriptors that come with its first byte. */
-static mp_error recv_header(mpos_handle channel, travel_header *header,
-                            travellers *arrived, size_t *got)
+/* Ours come in one part, but who made the channel may have asked the system for
+ * others. Not CMSG_NXTHDR, which musl writes so that compilers warn. */
+static void take_all(mpos_arrivals *arrived, struct msghdr *message)
 {
-    struct iovec part = {header, sizeof(*header)};
-    travel_space space;
+    size_t room = (size_t)message->msg_controllen;
+    size_t offset = 0;
+
+    while (offset + CMSG_LEN(0) <= room) {
+        unsigned char *place = (unsigned char *)message->msg_control + offset;
+        struct cmsghdr *part = (struct cmsghdr *)(void *)place;
+        size_t size = (size_t)part->cmsg_len;
+
+        if (size < CMSG_LEN(0))
+            break;
+        size -= CMSG_LEN(0);
+        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
+            take_rights(arrived, CMSG_DATA(part), size);
+        offset += CMSG_SPACE(size);
+    }
+    if ((message->msg_flags & MSG_CTRUNC) != 0)
+        arrived->is_cut = true;
+}
+
+/*
+ * recvmsg() that waits. macOS and FreeBSD fail if a descriptor finds no room,
+ * throw all of them away and keep the bytes: they come with the next call.
+ */
+static ssize_t receive(int channel, struct msghdr *message, bool *is_cut)
+{
+    const socklen_t room = (socklen_t)message->msg_controllen;
+
+    for (;;) {
+        ssize_t result = mpos_recvmsg(channel, message);
+
+        if (result >= 0)
+            return result;
+        message->msg_controllen = room;
+        if ((errno == EMFILE || errno == EMSGSIZE) && !*is_cut)
+            *is_cut = true;
+        else if (!must_retry(channel, POLLIN))
+            return -1;
+    }
+}
+
+mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
+                           size_t *got, mpos_arrivals *arrived)
+{
+    struct iovec part = {data, size};
+    control_space space;
     struct msghdr message = {.msg_iov = &part,
                              .msg_iovlen = 1,
                              .msg_control = space.bytes,
                              .msg_controllen = sizeof(space.bytes)};
-    ssize_t result;
-    mp_error error;
+    bool is_cut = false;
+    ssize_t result = receive((int)channel, &message, &is_cut);
 
-    do {
-        result = mpos_recvmsg((int)channel, &message);
-    } while (result < 0 && must_retry((int)channel, POLLIN));
+    /* The other end was closed with something of ours still unread. */
     if (result < 0 && errno == ECONNRESET)
         result = 0;
     if (result < 0)
         return mpos_fail_errno("recvmsg", errno);
-    *got = 0;
-    if (result == 0)
-        return MP_OK;
-    take_travellers(&message, arrived);
-    error = read_all(channel, (unsigned char *)header + result,
-                     sizeof(*header) - (size_t)result, got);
-    *got += (size_t)result;
-    return error;
-}
-
-static mp_error raise_travellers(travellers *arrived)
-{
-    for (size_t i = 0; i < arrived->count; i++) {
-        mp_error error = mpos_raise_descriptor(&arrived->descriptors[i]);
-
-        if (error == MP_OK)
-            continue;
-        arrived->descriptors[i] = arrived->descriptors[--arrived->count];
-        return error;
-    }
-    return MP_OK;
-}
-
-/* After the header: what is wrong with what came? */
-static mp_error check_travellers(const travel_header *header,
-                                 travellers *arrived, size_t capacity)
-{
-    if (arrived->is_cut || arrived->count != header->count)
-        return mpi_fail(MP_EMFILE, "recvmsg: %zu of %llu handles arrived: %s",
-                        arrived->count, (unsigned long long)header->count,
-                        strerror(EMFILE));
-    if (arrived->count > capacity)
-        return mpi_fail(MP_EOVERFLOW, "%zu handles arrived, %zu expected",
-                        arrived->count, capacity);
-    return raise_travellers(arrived);
-}
-
-/* Lest the next message begin in the middle of this one. */
-static void skip(mpos_handle channel, uint64_t size)
-{
-    unsigned char unwanted[256];
-    size_t got = 1;
-
-    for (; size > 0 && got > 0; size -= got) {
-        size_t part = size < sizeof(unwanted) ? (size_t)size : sizeof(unwanted);
-
-        if (mpos_read(channel, unwanted, part, &got) != MP_OK)
-            return;
-    }
-}
-
-static mp_error recv_message(mpos_handle channel, travellers *arrived,
-                             size_t capacity, const struct iovec *room,
-                             size_t *got)
-{
-    travel_header header;
-    size_t present = 0;
-    size_t wanted;
-    mp_error error = recv_header(channel, &header, arrived, &present);
-
-    if (error != MP_OK)
-        return error;
-    *got = 0;
-    if (present < sizeof(header))
-        return MP_OK;
-    error = check_travellers(&header, arrived, capacity);
-    if (error != MP_OK) {
-        skip(channel, header.size);
-        return error;
-    }
-    /* What does not fit stays there, to be read. */
-    wanted = header.size < room->iov_len ? (size_t)header.size : room->iov_len;
-    error = read_all(channel, room->iov_base, wanted, got);
-    if (error == MP_OK && *got < wanted)
-        *got = 0;
-    return error;
-}
-
-mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
-                           size_t *got, mpos_handle *handles, size_t capacity,
-                           size_t *count)
-{
-    const struct iovec room = {data, size};
-    travellers arrived = {.count = 0};
-    size_t present = 0;
-    mp_error error = recv_message(channel, &arrived, capacity, &room, &present);
-
-    if (error != MP_OK) {
-        close_travellers(&arrived);
-        return error;
-    }
-    /* An end of file in the middle of a message is one as well. */
-    if (present == 0)
-        close_travellers(&arrived);
-    for (size_t i = 0; i < arrived.count; i++)
-        handles[i] = arrived.descriptors[i];
-    *got = present;
-    *count = arrived.count;
+    *got = (size_t)result;
+    arrived->count = 0;
+    arrived->is_cut = is_cut;
+    if (result > 0)
+        take_all(arrived, &message);
     return MP_OK;
 }

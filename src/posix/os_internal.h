@@ -36,6 +36,15 @@ extern mpos_mutex mpos_port_mutex;
 
 void mpos_signals_block(sigset_t *before);
 void mpos_signals_restore(const sigset_t *before);
+/* SIGXFSZ, which a file that may not grow brings upon who writes to it: begin
+ * before the call, end after it, with what it failed with (or 0). */
+typedef struct mpos_size_signal {
+    sigset_t before;
+    bool was_pending;
+} mpos_size_signal;
+
+void mpos_size_signal_begin(mpos_size_signal *held);
+void mpos_size_signal_end(const mpos_size_signal *held, int cause);
 
 /* -- Descriptors (os_handle.c) --------------------------------------------- */
 
@@ -124,6 +133,27 @@ extern const mpos_sentinel_mechanism mpos_sentinel_pipe;
 /* As mpos_memory_create. MP_ENOTSUP: this system refuses it. */
 mp_error mpos_memory_create_memfd(size_t size, mpos_handle *handle);
 mp_error mpos_memory_create_shm(size_t size, mpos_handle *handle);
+/* As mpos_memory_grow. That of memfd knows what shm_open() made, too: to Linux
+ * both are files of a tmpfs. */
+mp_error mpos_memory_grow_memfd(mpos_handle handle, size_t from, size_t to);
+mp_error mpos_memory_grow_shm(mpos_handle handle, size_t from, size_t to);
+
+/* -- Sleeping until a word changes (os_word.c) ----------------------------- */
+
+/* When the library is loaded. */
+void mpos_word_loaded(void);
+
+/* One way to do it (os_word_osync.c, _poll.c); os_word_futex.c is its own. */
+typedef struct mpos_word_mechanism {
+    /* False: this system does not have it. */
+    bool (*probe)(void);
+    /* As mpos_word_wait and mpos_word_wake; count is at least 1. */
+    bool (*wait)(mpos_word *word, uint32_t expected, int64_t deadline);
+    void (*wake)(mpos_word *word, uint32_t count);
+} mpos_word_mechanism;
+
+extern const mpos_word_mechanism mpos_word_osync;
+extern const mpos_word_mechanism mpos_word_poll;
 
 /* -- Starting a program (os_spawn_vfork.c, os_spawn_apple.c) --------------- */
 

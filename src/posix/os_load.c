@@ -5,6 +5,7 @@
 __attribute__((__constructor__)) static void load(void)
 {
     mpos_birth_loaded();
+    mpos_word_loaded();
     mpos_program_loaded();
     mpi_library_loaded();
 }

@@ -38,6 +38,15 @@ mp_error mpos_memory_size(mpos_handle handle, size_t *size)
     return MP_OK;
 }
 
+mp_error mpos_memory_grow(mpos_handle handle, size_t from, size_t to)
+{
+#ifdef MULTIPROC_MEMORY_MEMFD
+    return mpos_memory_grow_memfd(handle, from, to);
+#else
+    return mpos_memory_grow_shm(handle, from, to);
+#endif
+}
+
 mp_error mpos_memory_map(mpos_handle handle, size_t size, void **address)
 {
     void *place =

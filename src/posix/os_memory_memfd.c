@@ -63,22 +63,24 @@ static bool machine_has(size_t size)
     return !is_known || size / 1024 <= available + swap;
 }
 
-/* With signals blocked: each signal would make fallocate() begin anew. */
-static mp_error reserve(int memory, size_t size)
+/* With signals blocked: each signal would make fallocate() begin anew. What
+ * can't be had as a whole it gives back. */
+static mp_error reserve(int memory, size_t from, size_t to)
 {
-    sigset_t before;
+    size_t size = to - from;
+    mpos_size_signal held;
     int result;
     int cause;
 
-    if (size > (size_t)INT64_MAX || !machine_has(size))
+    if (to > (size_t)INT64_MAX || !machine_has(size))
         return mpi_fail(MP_ENOSPC, "%zu bytes are more than there is memory",
                         size);
-    mpos_signals_block(&before);
+    mpos_size_signal_begin(&held);
     do {
-        result = fallocate(memory, 0, 0, (off_t)size);
+        result = fallocate(memory, 0, (off_t)from, (off_t)size);
         cause = errno;
     } while (result != 0 && cause == EINTR);
-    mpos_signals_restore(&before);
+    mpos_size_signal_end(&held, result == 0 ? 0 : cause);
     return result == 0 ? MP_OK : mpos_fail_errno("fallocate", cause);
 }
 
@@ -89,11 +91,16 @@ mp_error mpos_memory_create_memfd(size_t size, mpos_handle *handle)
 
     if (error != MP_OK)
         return error;
-    error = reserve(memory, size);
+    error = reserve(memory, 0, size);
     if (error != MP_OK) {
         close(memory);
         return error;
     }
     *handle = memory;
     return MP_OK;
+}
+
+mp_error mpos_memory_grow_memfd(mpos_handle handle, size_t from, size_t to)
+{
+    return to > from ? reserve((int)handle, from, to) : MP_OK;
 }

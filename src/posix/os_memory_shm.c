@@ -66,20 +66,55 @@ static int reserve(int memory, size_t size)
 {
     return ftruncate(memory, (off_t)size) == 0 ? 0 : errno;
 }
+
+mp_error mpos_memory_grow_shm(mpos_handle handle, size_t from, size_t to)
+{
+    (void)handle;
+    (void)from;
+    (void)to;
+    return mpi_fail(MP_ENOTSUP, "on macOS shared memory keeps its size");
+}
 #else
 /* With signals blocked: each signal would make it begin anew. */
-static int reserve(int memory, size_t size)
+static int allocate(int memory, size_t from, size_t to)
 {
-    sigset_t before;
+    mpos_size_signal held;
     int cause;
 
-    if (ftruncate(memory, (off_t)size) != 0)
-        return errno;
-    mpos_signals_block(&before);
+    mpos_size_signal_begin(&held);
     do {
-        cause = posix_fallocate(memory, 0, (off_t)size);
+        cause = posix_fallocate(memory, (off_t)from, (off_t)(to - from));
     } while (cause == EINTR);
-    mpos_signals_restore(&before);
+    mpos_size_signal_end(&held, cause);
+    return cause;
+}
+
+/* By nothing else: ftruncate() would make it smaller again, if somebody else
+ * has made it larger meanwhile. */
+mp_error mpos_memory_grow_shm(mpos_handle handle, size_t from, size_t to)
+{
+    int cause = 0;
+
+    if (to > (size_t)INT64_MAX)
+        cause = ENOSPC;
+    else if (to > from)
+        cause = allocate((int)handle, from, to);
+    /* FreeBSD 12, which has it only for files. */
+    if (cause == EINVAL || cause == ENODEV)
+        cause = EOPNOTSUPP;
+    return cause == 0 ? MP_OK : mpos_fail_errno("posix_fallocate", cause);
+}
+
+static int reserve(int memory, size_t size)
+{
+    int cause;
+    mpos_size_signal held;
+
+    mpos_size_signal_begin(&held);
+    cause = ftruncate(memory, (off_t)size) == 0 ? 0 : errno;
+    mpos_size_signal_end(&held, cause);
+    if (cause == 0)
+        cause = allocate(memory, 0, size);
     /* Where it is only for files (FreeBSD 12), swap backs the memory. */
     return cause == EINVAL || cause == ENODEV ? 0 : cause;
 }

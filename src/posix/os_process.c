@@ -43,6 +43,9 @@ mp_error mpos_attach(mpos_process *out, int64_t pid, uint64_t start_time)
 
     if (pid <= 0 || pid > INT_MAX)
         return mpi_fail(MP_ENOTFOUND, "%lld is no process", (long long)pid);
+    /* Also who has no descriptor left is told. */
+    if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+        return mpos_fail_errno("kill", ESRCH);
     error = mpos_sentinel_attach(&sentinel, (pid_t)pid);
     if (error != MP_OK)
         return error;

@@ -17,6 +17,8 @@ const mpos_facts mpos_system = {
     .system = "macos",
     .null_device = "/dev/null",
     .has_fork = true,
+    .has_objects = false,
+    .memory_grows = false,
     .exit_code_mask = 0xff,
 };
 
@@ -39,6 +41,11 @@ uint64_t mpos_thread_id(void)
 bool mpos_system_is_main_thread(void)
 {
     return pthread_main_np() == 1;
+}
+
+uint64_t mpos_pid_space(void)
+{
+    return 0;
 }
 
 mp_error mpos_start_time(int64_t pid, uint64_t *ticks)

@@ -25,6 +25,8 @@ const mpos_facts mpos_system = {
     .system = "linux",
     .null_device = "/dev/null",
     .has_fork = true,
+    .has_objects = false,
+    .memory_grows = true,
     .exit_code_mask = 0xff,
 };
 
@@ -138,6 +140,13 @@ mp_error mpos_start_time(int64_t pid, uint64_t *ticks)
         return mpos_fail_errno(path, cause);
     stat[size] = '\0';
     return parse_start_time(stat, ticks);
+}
+
+uint64_t mpos_pid_space(void)
+{
+    struct stat status;
+
+    return stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
 }
 
 /* -- Processors ------------------------------------------------------------ */

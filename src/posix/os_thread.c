@@ -41,6 +41,33 @@ void mpos_signals_restore(const sigset_t *before)
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
+static bool size_signal_is_pending(void)
+{
+    sigset_t pending;
+
+    sigpending(&pending);
+    return sigismember(&pending, SIGXFSZ) == 1;
+}
+
+void mpos_size_signal_begin(mpos_size_signal *held)
+{
+    mpos_signals_block(&held->before);
+    held->was_pending = size_signal_is_pending();
+}
+
+void mpos_size_signal_end(const mpos_size_signal *held, int cause)
+{
+    sigset_t size_only;
+    int number;
+
+    sigemptyset(&size_only);
+    sigaddset(&size_only, SIGXFSZ);
+    /* One that was pending before is somebody else's and stays. */
+    if (cause == EFBIG && !held->was_pending && size_signal_is_pending())
+        sigwait(&size_only, &number);
+    mpos_signals_restore(&held->before);
+}
+
 typedef struct thread_job {
     void (*run)(void *);
     void *argument;
@@ -92,4 +119,66 @@ mp_error mpos_thread_start(void (*run)(void *), void *argument)
         return MP_OK;
     free(job);
     return mpos_fail_errno("pthread_create", failure);
+}
+
+/* -- The end of a thread --------------------------------------------------- */
+
+/* What is to run; each thread has a list of its own, under this key. */
+typedef struct last_job {
+    struct last_job *next;
+    void (*run)(void);
+} last_job;
+
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static int key_failure;
+
+/* The key has been cleared: run() may ask again, for a second round. */
+static void run_last_jobs(void *list)
+{
+    last_job *job = list;
+
+    while (job != NULL) {
+        last_job done = *job;
+
+        free(job);
+        done.run();
+        job = done.next;
+    }
+}
+
+static void create_key(void)
+{
+    key_failure = pthread_key_create(&key, run_last_jobs);
+}
+
+static bool is_listed(void (*run)(void))
+{
+    const last_job *job = pthread_getspecific(key);
+
+    while (job != NULL && job->run != run)
+        job = job->next;
+    return job != NULL;
+}
+
+mp_error mpos_at_thread_end(void (*run)(void))
+{
+    last_job *added;
+    int failure;
+
+    pthread_once(&key_once, create_key);
+    if (key_failure != 0)
+        return mpos_fail_errno("pthread_key_create", key_failure);
+    if (is_listed(run))
+        return MP_OK;
+    added = mpi_malloc(sizeof(*added));
+    if (added == NULL)
+        return mpi_no_memory();
+    added->run = run;
+    added->next = pthread_getspecific(key);
+    failure = pthread_setspecific(key, added);
+    if (failure == 0)
+        return MP_OK;
+    free(added);
+    return mpos_fail_errno("pthread_setspecific", failure);
 }

@@ -8,6 +8,8 @@
 #include <pthread.h>
 
 #define MPI_THREAD_LOCAL _Thread_local
+/* A function that is seldom called, kept out of those that must be short. */
+#define MPI_SELDOM __attribute__((noinline, cold))
 
 typedef struct mpos_mutex {
     pthread_mutex_t native;

@@ -8,3 +8,9 @@ mp_error mpos_fork(mpos_process *out, bool *is_child)
     (void)is_child;
     return mpi_fail(MP_ENOTSUP, "Windows has no fork");
 }
+
+mp_error mpos_at_fork(void (*in_child)(void))
+{
+    (void)in_child;
+    return MP_OK;
+}

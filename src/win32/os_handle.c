@@ -276,27 +276,25 @@ static mp_error no_handles_travel(void)
                     "or duplicated into a process");
 }
 
-mp_error mpos_send_handles(mpos_handle channel, const void *data, size_t size,
-                           const mpos_handle *handles, size_t count)
+mp_error mpos_send_handles(mpos_handle channel, const mpos_bytes parts[2],
+                           const mpos_handle *handles, size_t count,
+                           size_t *written)
 {
     (void)channel;
-    (void)data;
-    (void)size;
+    (void)parts;
     (void)handles;
     (void)count;
+    (void)written;
     return no_handles_travel();
 }
 
 mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
-                           size_t *got, mpos_handle *handles, size_t capacity,
-                           size_t *count)
+                           size_t *got, mpos_arrivals *arrived)
 {
     (void)channel;
     (void)data;
     (void)size;
     (void)got;
-    (void)handles;
-    (void)capacity;
-    (void)count;
+    (void)arrived;
     return no_handles_travel();
 }

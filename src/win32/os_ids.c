@@ -29,6 +29,8 @@ const mpos_facts mpos_system = {
     .system = "windows",
     .null_device = "NUL",
     .has_fork = false,
+    .has_objects = true,
+    .memory_grows = false,
     .exit_code_mask = UINT32_MAX,
 };
 
@@ -106,6 +108,11 @@ int64_t mpos_parent_pid(void)
 uint64_t mpos_thread_id(void)
 {
     return GetCurrentThreadId();
+}
+
+uint64_t mpos_pid_space(void)
+{
+    return 0;
 }
 
 mp_error mpos_start_time(int64_t pid, uint64_t *ticks)

@@ -37,6 +37,14 @@ mp_error mpos_memory_size(mpos_handle handle, size_t *size)
     return err;
 }
 
+mp_error mpos_memory_grow(mpos_handle handle, size_t from, size_t to)
+{
+    (void)handle;
+    (void)from;
+    (void)to;
+    return mpi_fail(MP_ENOTSUP, "Windows has no shared memory that grows");
+}
+
 mp_error mpos_memory_map(mpos_handle handle, size_t size, void **address)
 {
     void *view = MapViewOfFile((HANDLE)handle, FILE_MAP_READ | FILE_MAP_WRITE,

@@ -5,10 +5,14 @@
 
 #include "os_atomic.h"
 
+/* MPI_SELDOM: a function that is seldom called, kept out of those that must be
+ * short. */
 #ifdef _MSC_VER
 #define MPI_THREAD_LOCAL __declspec(thread)
+#define MPI_SELDOM __declspec(noinline)
 #else
 #define MPI_THREAD_LOCAL _Thread_local
+#define MPI_SELDOM __attribute__((noinline, cold))
 #endif
 
 /* An SRWLOCK, which is one pointer, all zero when free. */

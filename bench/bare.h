@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What locks are compared with: the system's own between processes, and
+ * Boost's. Where a system has none of it, bare_shared() gives NULL.
+ */
+#ifndef BENCH_BARE_H
+#define BENCH_BARE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Zeroed memory that forked children share; NULL if there is none. */
+void *bare_shared(size_t size);
+void bare_unshare(void *memory, size_t size);
+
+typedef enum bare_kind {
+    BARE_MUTEX,     /* process-shared */
+    BARE_ROBUST,    /* the same, robust */
+    BARE_RECURSIVE, /* the same, recursive and robust */
+    BARE_SEMAPHORE, /* sem_t of value 1 */
+    BARE_BOOST,     /* boost::interprocess::named_mutex */
+} bare_kind;
+
+/* One at a time, in shared memory. False: there is no such thing here. */
+bool bare_open(bare_kind kind);
+void bare_close(bare_kind kind);
+/* Acquires and releases it count times; false if that failed. */
+bool bare_repeat(bare_kind kind, int count);
+void bare_acquire(bare_kind kind);
+void bare_release(bare_kind kind);
+
+void bare_wait(_Atomic uint32_t *word, uint32_t expected);
+void bare_wake(_Atomic uint32_t *word);
+
+/* Processor time a process has used so far, in seconds. */
+double bare_cpu_time(int64_t pid);
+
+#endif
