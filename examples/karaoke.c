@@ -2,12 +2,6 @@
 /*
  * A karaoke bar with four booths, and 13 guests:
  *
- *     def go_ktv(sem, user):
- *         sem.acquire()
- *         print('%s has a booth' % user)
- *         time.sleep(random.randint(0, 3))
- *         sem.release()
- *
  *     sem = Semaphore(4)
  *     for i in range(13):
  *         Process(target=go_ktv, args=(sem, 'user%s' % i)).start()
@@ -73,5 +67,12 @@ int main(int argc, char **argv)
         most = inside > most ? inside : most;
     }
     say("at most %d inside: %s\n", BOOTHS, true_or_false(most <= BOOTHS));
-    return 0; /* the guests are awaited */
+    for (int i = 0; i < GUESTS; i++) {
+        mp_check(mp_process_join(guests[i], MP_FOREVER));
+        mp_check(mp_process_close(guests[i]));
+    }
+    mp_check(mp_semaphore_close(sem));
+    mp_check(mp_lock_close(lock));
+    mp_check(mp_connection_close(watch));
+    return mp_connection_close(door);
 }

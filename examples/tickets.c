@@ -30,7 +30,6 @@ static int buy(mp_args *args)
     const char *path = mp_arg_str(args, 0);
     mp_lock *lock = mp_kwarg_lock(args, "lock", NULL);
     int count;
-
     if (lock != NULL)
         mp_check(mp_lock_acquire(lock, MP_FOREVER));
     count = read_count(path);
@@ -52,13 +51,13 @@ static int sell(const char *path, mp_lock *lock)
     for (int i = 0; i < BUYERS; i++) {
         mp_process_options options = {
             .kwargs = lock != NULL ? MP_KWARGS("lock", lock) : NULL};
-
         mp_check(mp_process_create(&buyers[i], buy, MP_ARGS(path), &options));
         mp_check(mp_process_start(buyers[i]));
     }
     for (int i = 0, code; i < BUYERS; i++) {
         mp_check(mp_process_join(buyers[i], MP_FOREVER));
         mp_check(mp_process_exitcode(buyers[i], &code));
+        mp_check(mp_process_close(buyers[i]));
         sold += code == 0 ? 1 : 0;
     }
     return sold;
@@ -76,5 +75,6 @@ int main(int argc, char **argv)
     say("without the lock: %s\n",
         sell(path, NULL) > TICKETS ? "oversold" : "?");
     say("with the lock: %d of %d are sold\n", sell(path, lock), TICKETS);
+    mp_check(mp_lock_close(lock));
     return remove(path);
 }

@@ -3,11 +3,8 @@
  * A traffic light is an Event: cars wait for it, police cars wait 0.1 s and
  * go whatever it shows:
  *     def car(e, n):
- *         if not e.is_set():
- *             print('red: car %s waits' % n)
- *             e.wait()
+ *         e.wait()
  *         print('green: car %s goes' % n)
- *
  *     def police_car(e, n):
  *         print('green' if e.wait(0.1) else 'red', ': police car %s goes' % n)
  */
@@ -48,8 +45,10 @@ static void start(mp_process **out, mp_function target, mp_obj *args)
 
 static void join(mp_process **list, int count)
 {
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         mp_check(mp_process_join(list[i], MP_FOREVER));
+        mp_check(mp_process_close(list[i]));
+    }
 }
 
 int main(int argc, char **argv)
@@ -60,7 +59,6 @@ int main(int argc, char **argv)
 
     mp_main_guard(argc, argv);
     use_start_method_of_environment();
-
     mp_check(mp_event_create(&light));
     mp_check(mp_semaphore_create(&arrived, 0));
     for (int i = 0; i < CARS; i++)
@@ -76,5 +74,7 @@ int main(int argc, char **argv)
     join(&late, 1);
     mp_check(mp_event_clear(light));
     say("light is green: %s\n", true_or_false(mp_event_is_set(light)));
+    mp_check(mp_event_close(light));
+    mp_check(mp_semaphore_close(arrived));
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "support/testing.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* -- Scenarios ------------------------------------------------------------- */
 

@@ -789,7 +789,8 @@ Test(fault, locks_are_made_used_and_closed_cleanly)
             cr_assert_eq(use_new_lock(lock_kinds[i]), MP_OK, "after %s: %s",
                          round.name, mp_error_message());
         } while (next(&round));
-        cr_assert_gt(round.failures, 5, "only %zu", round.failures);
+        /* The object, the memory, its mapping, its token, the arena. */
+        cr_assert_geq(round.failures, 5, "only %zu", round.failures);
     }
 }
 
