@@ -790,6 +790,9 @@ static mp_error map_checked(mpos_handle memory, void **address, size_t *mapped)
 
     if (err == MP_OK && size < sizeof(mpi_arena_header))
         err = mpi_fail(MP_EPROTO, "the memory is cut short");
+    /* A hole of a terabyte might be refused as if memory were short. */
+    if (err == MP_OK && size > 2 * (size_t)LARGEST_SIZE)
+        err = mpi_fail(MP_EPROTO, "the memory is damaged");
     if (err == MP_OK)
         err = mpos_memory_map(memory, size, address);
     if (err != MP_OK)

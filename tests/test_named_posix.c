@@ -24,7 +24,7 @@
 enum { FILE_SIZE = 256 * 1024, NOBODY = 54321 };
 
 /* Seconds. A file that another test keeps locked costs each list one. */
-enum { SHORT_TIME = 6 };
+static const double short_time = 6;
 
 static const support_kind *const a_lock = &support_kinds[0];
 
@@ -144,7 +144,7 @@ static void expect_refusal(const sample *at)
     }
     if (is_listed(at->name, NULL)) /* folders and the like are not */
         cr_assert(is_listed(at->name, "?"));
-    cr_assert_lt(mp_monotonic() - begin, SHORT_TIME);
+    cr_assert_lt(mp_monotonic() - begin, short_time);
     cr_assert_eq(support_open_handles(), handles);
 }
 
@@ -269,7 +269,7 @@ Test(named_posix, a_file_that_stays_locked_is_refused_in_time, .timeout = 30)
     support_refuse(a_lock, at.name, NULL, MP_EACCES);
     cr_assert(is_listed(at.name, "?"));
     cr_assert_eq(mp_named_unlink(at.name), MP_OK);
-    cr_assert_lt(mp_monotonic() - begin, SHORT_TIME);
+    cr_assert_lt(mp_monotonic() - begin, short_time);
     close(file);
 }
 
@@ -306,7 +306,7 @@ static void spoil(const sample *at, size_t place)
     }
     (void)is_listed(at->name, NULL);
     cr_assert_eq(mp_named_unlink(at->name), MP_OK);
-    cr_assert_lt(mp_monotonic() - begin, SHORT_TIME, "byte %zu", place);
+    cr_assert_lt(mp_monotonic() - begin, short_time, "byte %zu", place);
 }
 
 /* What says that a living process changes the memory is believed. */
