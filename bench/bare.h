@@ -34,6 +34,11 @@ void bare_release(bare_kind kind);
 void bare_wait(_Atomic uint32_t *word, uint32_t expected);
 void bare_wake(_Atomic uint32_t *word);
 
+/* This process, and what it forks, stays on one processor, until told else:
+ * what a wake-up costs differs by a factor of ten between processors that
+ * share work and those that sleep. */
+void bare_stay(bool on_one_processor);
+
 /* Processor time a process has used so far, in seconds. */
 double bare_cpu_time(int64_t pid);
 

@@ -6,6 +6,7 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -126,6 +127,23 @@ void bare_wait(_Atomic uint32_t *word, uint32_t expected)
 void bare_wake(_Atomic uint32_t *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+void bare_stay(bool on_one_processor)
+{
+    static cpu_set_t all;
+    cpu_set_t one;
+
+    if (!on_one_processor) {
+        sched_setaffinity(0, sizeof(all), &all);
+        return;
+    }
+    sched_getaffinity(0, sizeof(all), &all);
+    CPU_ZERO(&one);
+    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &all))
+            CPU_SET(i, &one);
+    sched_setaffinity(0, sizeof(one), &one);
 }
 
 double bare_cpu_time(int64_t pid)

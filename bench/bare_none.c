@@ -53,6 +53,11 @@ void bare_wake(_Atomic uint32_t *word)
     (void)word;
 }
 
+void bare_stay(bool on_one_processor)
+{
+    (void)on_one_processor;
+}
+
 double bare_cpu_time(int64_t pid)
 {
     (void)pid;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* There and back again between two processes that wait for each other. */
+/* There and back again between two processes that wait for each other, on one
+ * processor. */
 #include "bare.h"
 #include "bench.h"
 #include "system.h"
@@ -154,6 +155,7 @@ static const char *open_with(mp_function target)
     shared = bare_shared(sizeof(*shared));
     if (shared == NULL)
         return "there is no futex";
+    bare_stay(true);
     mp_check(mp_event_create(&events[0]));
     mp_check(mp_event_create(&events[1]));
     mp_check(mp_condition_create(&condition));
@@ -197,6 +199,7 @@ static void close_all(void)
     mp_check(mp_condition_close(condition));
     mp_check(mp_barrier_close(barrier));
     bare_unshare(shared, sizeof(*shared));
+    bare_stay(false);
 }
 
 static void close_event(void)

@@ -196,7 +196,7 @@ static int lock_to_use(int file)
 mp_error mpos_named_open(const char *name, mpos_handle *handle)
 {
     char path[PATH_SIZE];
-    int file;
+    int file = -1;
     mp_error error;
 
     path_of(name, path);
@@ -407,7 +407,7 @@ static bool is_name(const char *name)
 /* MP_ENOTFOUND: it is gone by now; MP_EPROTO: it is none. */
 static mp_error look(const char *path, bool *is_in_use)
 {
-    int file;
+    int file = -1;
     mp_error error = open_locked(path, lock_alone, &file);
 
     *is_in_use = error != MP_OK;
