@@ -14,6 +14,10 @@
 /* Zeroed memory that forked children share; NULL if there is none. */
 void *bare_shared(size_t size);
 void bare_unshare(void *memory, size_t size);
+/* What is in a file, to be read; NULL if it can't be. bare_unshare(). */
+const void *bare_map(const char *path, size_t offset, size_t size);
+/* run(0, count) to run(count - 1, count) in forked children, all at once. */
+bool bare_fork(void (*run)(int index, int count), int count);
 
 typedef enum bare_kind {
     BARE_MUTEX,     /* process-shared */

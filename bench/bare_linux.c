@@ -4,12 +4,14 @@
 
 #include "boost.h"
 
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +31,39 @@ void *bare_shared(size_t size)
 void bare_unshare(void *memory, size_t size)
 {
     munmap(memory, size);
+}
+
+const void *bare_map(const char *path, size_t offset, size_t size)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    void *memory;
+
+    if (file < 0)
+        return NULL;
+    memory = mmap(NULL, size, PROT_READ, MAP_SHARED, file, (off_t)offset);
+    close(file);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+bool bare_fork(void (*run)(int index, int count), int count)
+{
+    bool is_right = true;
+
+    for (int i = 0; i < count; i++) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            run(i, count);
+            _exit(0);
+        }
+        is_right &= pid > 0;
+    }
+    for (int i = 0; i < count; i++) {
+        int status = -1;
+
+        is_right &= wait(&status) > 0 && status == 0;
+    }
+    return is_right;
 }
 
 static bool make_mutex(bool is_robust, bool is_recursive)

@@ -14,6 +14,21 @@ void bare_unshare(void *memory, size_t size)
     (void)size;
 }
 
+const void *bare_map(const char *path, size_t offset, size_t size)
+{
+    (void)path;
+    (void)offset;
+    (void)size;
+    return NULL;
+}
+
+bool bare_fork(void (*run)(int index, int count), int count)
+{
+    (void)run;
+    (void)count;
+    return false;
+}
+
 bool bare_open(bare_kind kind)
 {
     (void)kind;

@@ -39,6 +39,17 @@ def acquire_and_release(make, count):
     return time.perf_counter() - began
 
 
+def increment_value(count):
+    value = multiprocessing.Value("i", 0)
+    began = time.perf_counter()
+    for _ in range(count):
+        with value.get_lock():
+            value.value += 1
+    seconds = time.perf_counter() - began
+    assert value.value == count
+    return seconds
+
+
 def pickle_roundtrip(count):
     dumps, loads = pickle.dumps, pickle.loads
     began = time.perf_counter()
@@ -72,6 +83,42 @@ def pickle_dump_million(count):
     return seconds
 
 
+def get_from_dict(count):
+    with multiprocessing.Manager() as manager:
+        shared = manager.dict({"k%07d" % i: b"sixteen bytes..."
+                               for i in range(1000)})
+        keys = ["k%07d" % (i * 7919 % 1000) for i in range(count)]
+        began = time.perf_counter()
+        for key in keys:
+            result = shared[key]
+        seconds = time.perf_counter() - began
+        assert result[:7] == b"sixteen"
+    return seconds
+
+
+def set_in_dict(count):
+    with multiprocessing.Manager() as manager:
+        shared = manager.dict()
+        keys = ["k%07d" % (i * 7919 % 1000) for i in range(count)]
+        began = time.perf_counter()
+        for key in keys:
+            shared[key] = b"sixteen bytes..."
+        seconds = time.perf_counter() - began
+        assert len(shared) == min(count, 1000)
+    return seconds
+
+
+def append_to_list(count):
+    with multiprocessing.Manager() as manager:
+        shared = manager.list()
+        began = time.perf_counter()
+        for _ in range(count):
+            shared.append(b"sixteen bytes...")
+        seconds = time.perf_counter() - began
+        assert len(shared) == count
+    return seconds
+
+
 COMMANDS = {
     "spawn": lambda count: start_and_join("spawn", count),
     "fork": lambda count: start_and_join("fork", count),
@@ -80,6 +127,10 @@ COMMANDS = {
     "rlock": lambda count: acquire_and_release(multiprocessing.RLock, count),
     "semaphore":
         lambda count: acquire_and_release(multiprocessing.Semaphore, count),
+    "shared_dict.get": get_from_dict,
+    "shared_dict.set": set_in_dict,
+    "shared_list.append": append_to_list,
+    "value.increment": increment_value,
     "pickle.roundtrip": pickle_roundtrip,
     "pickle.load.million": pickle_load_million,
     "pickle.dump.million": pickle_dump_million,

@@ -37,6 +37,7 @@ set(MULTIPROC_PORT_LIBRARIES "")
 if(MULTIPROC_PORT STREQUAL "win32")
     set(MULTIPROC_PORT_SOURCES
         src/win32/os_error.c
+        src/win32/os_file.c
         src/win32/os_fork.c
         src/win32/os_handle.c
         src/win32/os_ids.c
@@ -46,6 +47,8 @@ if(MULTIPROC_PORT STREQUAL "win32")
         src/win32/os_named.c
         src/win32/os_object.c
         src/win32/os_process.c
+        src/win32/os_shm.c
+        src/win32/os_shm_use.c
         src/win32/os_spawn.c
         src/win32/os_thread.c
         src/win32/os_time.c
@@ -70,6 +73,10 @@ if(MULTIPROC_PORT STREQUAL "posix")
 
     set(MULTIPROC_PORT_SOURCES
         src/posix/os_error.c
+        src/posix/os_file.c
+        src/posix/os_file_lock.c
+        src/posix/os_file_room.c
+        src/posix/os_file_whole.c
         src/posix/os_fork.c
         src/posix/os_handle.c
         src/posix/os_ids.c
@@ -81,6 +88,8 @@ if(MULTIPROC_PORT STREQUAL "posix")
         src/posix/os_object.c
         src/posix/os_process.c
         src/posix/os_sentinel.c
+        src/posix/os_shm.c
+        src/posix/os_shm_use.c
         src/posix/os_spawn.c
         src/posix/os_thread.c
         src/posix/os_time.c

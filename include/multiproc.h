@@ -4,11 +4,13 @@
 #define MULTIPROC_H
 
 #include <multiproc/args.h>
+#include <multiproc/atomic.h>
 #include <multiproc/barrier.h>
 #include <multiproc/box.h>
 #include <multiproc/condition.h>
 #include <multiproc/connection.h>
 #include <multiproc/context.h>
+#include <multiproc/ctype.h>
 #include <multiproc/error.h>
 #include <multiproc/event.h>
 #include <multiproc/export.h>
@@ -19,6 +21,11 @@
 #include <multiproc/pickle.h>
 #include <multiproc/process.h>
 #include <multiproc/semaphore.h>
+#include <multiproc/shareable_list.h>
+#include <multiproc/shared_dict.h>
+#include <multiproc/shared_list.h>
+#include <multiproc/shared_memory.h>
 #include <multiproc/system.h>
+#include <multiproc/value.h>
 
 #endif

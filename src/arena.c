@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Arenas: dividing shared memory among things, and knowing who uses them. */
+/* Arenas: dividing shared memory among things, and knowing who uses them.
+ * arena_map.c makes and maps them. */
 #include "arena.h"
 
 #include "internal.h"
@@ -11,47 +12,15 @@
 #include <string.h>
 
 enum {
-    VERSION = 1,
-    PROCESS_CAPACITY = 4095,
-    NAMED_PROCESS_CAPACITY = 1500,
-    MOST_PROCESSES = MPI_NO_SENDER - 1,
-    TABLE_OFFSET = 1024,
-    FIRST_SIZE = 64 << 10,
-    GROWN_SIZE = 4 << 20,   /* at most, where memory grows */
-    FIXED_SIZE = 960 << 10, /* where it doesn't */
     MOST_CELLS_MORE = 2048, /* at once, when it grows */
-    NAMED_SIZE = 32 << 10,
     /* From this cell on there are records only: who has a thing can pass it on
      * however many there are. Enough for 10,000 locks and their records. */
     THINGS_END = 13000,
-    LARGEST_SIZE = 64 << 20,
     RECORD_BITS = 2, /* a record's number: its cell's, and its place there */
 };
 
-static const char magic[8] = "MPARENA";
-
 _Static_assert(sizeof(mpi_cell) == MPI_CELL_SIZE, "cells are 64 bytes");
 _Static_assert(sizeof(mpi_record_cell) <= MPI_CELL_ROOM, "records fit a cell");
-_Static_assert(sizeof(mpi_arena_header) <= TABLE_OFFSET, "the header fits");
-
-static size_t cells_offset(uint32_t process_capacity)
-{
-    size_t end = TABLE_OFFSET + process_capacity * sizeof(mpi_atomic64);
-
-    return (end + MPI_CELL_SIZE - 1) / MPI_CELL_SIZE * MPI_CELL_SIZE;
-}
-
-static size_t size_with(const mpi_arena_header *header, uint32_t cells)
-{
-    return cells_offset(header->process_capacity) +
-           (size_t)cells * MPI_CELL_SIZE;
-}
-
-static uint32_t cells_in(const mpi_arena_header *header, size_t size)
-{
-    return (uint32_t)((size - cells_offset(header->process_capacity)) /
-                      MPI_CELL_SIZE);
-}
 
 /* -- Processes ------------------------------------------------------------- */
 
@@ -183,6 +152,8 @@ mp_error mpi_arena_enter(mpi_arena *arena, uint64_t identity)
 
     if (mpi_share_self(&arena->lock) != 0)
         return MP_OK;
+    if (arena->is_read_only)
+        return mpi_fail(MP_EACCES, "it is open for reading only");
     if (is_elsewhere(header))
         return mpi_fail(MP_ENOTSUP,
                         "it is used in another PID namespace, where "
@@ -215,9 +186,7 @@ static uint32_t kind_of(const mpi_cell *cell)
 
 static uint32_t cell_count(const mpi_arena *arena)
 {
-    uint32_t count = mpi_atomic32_load(&arena->header->cell_count);
-
-    return count < arena->cell_limit ? count : arena->cell_limit;
+    return mpi_arena_cell_count(arena);
 }
 
 /* The one after it, whatever a dying process left there. */
@@ -235,10 +204,10 @@ static bool is_record_cell(const mpi_arena *arena, uint32_t cell)
     return kind_of(&arena->cells[cell]) == MPI_RECORDS;
 }
 
-/* What has a name stays until that is unlinked. */
+/* What has a name stays until that is unlinked, what is in a file for ever. */
 static bool is_kept(const mpi_arena *arena, uint32_t cell)
 {
-    return arena->header->name[0] != '\0' && cell == 1;
+    return cell < arena->header->kept_end;
 }
 
 void mpi_arena_free_cells(mpi_arena *arena, uint32_t cell)
@@ -291,8 +260,8 @@ static mp_error grow(mpi_arena *arena, const request *what)
 
     if (left == 0 || end_for(what, count) < count)
         return mpi_fail(MP_EOVERFLOW, "the arena is full");
-    err = mpos_memory_grow(arena->memory, size_with(header, count),
-                           size_with(header, wanted));
+    err = mpos_memory_grow(arena->memory, mpi_arena_size_with(header, count),
+                           mpi_arena_size_with(header, wanted));
     if (err == MP_OK)
         mpi_atomic32_store(&header->cell_count, wanted);
     return err;
@@ -350,8 +319,8 @@ static uint32_t cells_for(size_t size)
     return (uint32_t)((head + size + MPI_CELL_SIZE - 1) / MPI_CELL_SIZE);
 }
 
-static void fill_cells(mpi_arena_header *header, mpi_cell *cell, uint32_t kind,
-                       size_t size)
+void mpi_arena_fill_cells(mpi_arena_header *header, mpi_cell *cell,
+                          uint32_t kind, size_t size)
 {
     cell->count = cells_for(size);
     cell->serial = ++header->serial;
@@ -370,14 +339,14 @@ static mp_error take_cells(mpi_arena *arena, uint32_t kind, size_t size,
     uint32_t found;
     mp_error err;
 
-    if (size > FIXED_SIZE)
+    if (size > MPI_ARENA_FIXED_SIZE)
         return mpi_fail(MP_EOVERFLOW, "%zu bytes are too many for an arena",
                         size);
     what.count = cells_for(size);
     err = find_room(arena, &what, &found);
     if (err != MP_OK)
         return err;
-    fill_cells(header, &arena->cells[found], kind, size);
+    mpi_arena_fill_cells(header, &arena->cells[found], kind, size);
     if (found == header->first_free)
         header->first_free = found + what.count;
     *cell = found;
@@ -610,7 +579,9 @@ static void wake_all(const mpi_arena *arena, uint32_t cell, mpos_word *word)
 
 static bool begins_with_lock(uint32_t kind)
 {
-    return kind == MPI_LOCK || kind == MPI_RLOCK || kind == MPI_BARRIER;
+    return kind == MPI_LOCK || kind == MPI_RLOCK || kind == MPI_BARRIER ||
+           kind == MPI_SHARED_DICT || kind == MPI_SHARED_LIST ||
+           kind == MPI_SHARED_MEMORY;
 }
 
 static void bury_records(mpi_arena *arena, uint32_t cell, uint32_t process)
@@ -650,6 +621,35 @@ void mpi_arena_bury(mpi_arena *arena, uint32_t process)
         mpi_atomic64_store(&arena->processes[process - 1], 0);
 }
 
+/* Whether the table knows the owner or not: after a crash of the machine, the
+ * pages of a file need not be of one moment. */
+static void bury_all_owners(mpi_arena *arena)
+{
+    for (uint32_t i = 1; i < cell_count(arena); i = next_cell(arena, i)) {
+        mpos_word *word = (mpos_word *)(void *)arena->cells[i].room;
+        uint32_t owner = mpi_word_owner(word);
+
+        if (begins_with_lock(kind_of(&arena->cells[i])) &&
+            owner != MPI_NOBODY && owner != MPI_OWNER_DIED)
+            (void)mpi_word_bury(word, owner);
+    }
+}
+
+void mpi_arena_reset(mpi_arena *arena)
+{
+    mpi_arena_header *header = arena->header;
+
+    mpi_atomic32_store(&header->lock.value, MPI_NOBODY);
+    header->pid_space = mpos_pid_space();
+    recount(arena);
+    bury_all_owners(arena);
+    for (uint32_t i = 0; i < arena->process_capacity; i++)
+        if (mpi_atomic64_load(&arena->processes[i]) != 0)
+            mpi_arena_bury(arena, i + 1);
+    mpi_arena_bury(arena, MPI_NO_SENDER);
+    mpi_atomic32_store(&header->process_count, 0);
+}
+
 /* -- The lock -------------------------------------------------------------- */
 
 /* By hand: a signal handler may be the first to wake somebody. */
@@ -670,10 +670,31 @@ void mpi_arena_queue_key(const mpi_arena *arena, uint32_t cell,
     *key = '\0';
 }
 
+/* In a damaged table, also under another number. */
+static bool is_self(const mpi_arena *arena, uint32_t owner)
+{
+    uint32_t self = mpi_share_self(&arena->lock);
+    uint64_t identity;
+
+    if (self == 0 || owner == MPI_NOBODY || owner > arena->process_capacity)
+        return false;
+    identity = mpi_atomic64_load(&arena->processes[owner - 1]);
+    return owner == self ||
+           (identity != 0 &&
+            identity == mpi_atomic64_load(&arena->processes[self - 1]));
+}
+
+/* With mpi_shares_mutex held, so that a word that says this process has it
+ * already is damaged. */
 mp_error mpi_arena_lock(mpi_arena *arena)
 {
-    mp_error err =
-        mpi_word_lock(&arena->header->lock, &arena->lock, MP_FOREVER);
+    mpos_word *word = &arena->header->lock;
+    uint32_t owner = mpi_word_owner(word);
+    mp_error err;
+
+    if (is_self(arena, owner))
+        (void)mpi_word_bury(word, owner);
+    err = mpi_word_lock(word, &arena->lock, MP_FOREVER);
 
     if (err != MP_OWNER_DIED)
         return err;
@@ -684,197 +705,4 @@ mp_error mpi_arena_lock(mpi_arena *arena)
 void mpi_arena_unlock(mpi_arena *arena)
 {
     (void)mpi_word_unlock(&arena->header->lock, &arena->lock);
-}
-
-/* -- Making and mapping ---------------------------------------------------- */
-
-static mp_error fill_header(mpi_arena_header *header, uint32_t processes,
-                            size_t size, size_t full_size)
-{
-    mp_error err = mpos_random(header->token, sizeof(header->token));
-
-    if (err != MP_OK)
-        return err;
-    header->version = VERSION;
-    header->process_capacity = processes;
-    header->cell_capacity = cells_in(header, full_size);
-    header->first_free = 1;
-    header->creator_pid = mpos_pid();
-    header->pid_space = mpos_pid_space();
-    mpi_atomic32_store(&header->cell_count, cells_in(header, size));
-    memcpy(header->magic, magic, sizeof(magic));
-    return MP_OK;
-}
-
-static mpi_arena *make_arena(mpi_arena_header *header, size_t mapped_size,
-                             mpos_handle memory)
-{
-    mpi_arena *arena = mpi_calloc(1, sizeof(*arena));
-    unsigned char *start = (unsigned char *)header;
-
-    if (arena == NULL)
-        return NULL;
-    arena->header = header;
-    arena->processes = (mpi_atomic64 *)(void *)(start + TABLE_OFFSET);
-    arena->cells =
-        (mpi_cell *)(void *)(start + cells_offset(header->process_capacity));
-    arena->process_capacity = header->process_capacity;
-    arena->cell_limit = cells_in(header, mapped_size);
-    arena->mapped_size = mapped_size;
-    arena->memory = memory;
-    arena->uses = 1;
-    arena->lock.arena = arena;
-    arena->lock.memory = header;
-    return arena;
-}
-
-mp_error mpi_arena_create(mpi_arena **out)
-{
-    size_t full = mpos_system.memory_grows ? GROWN_SIZE : FIXED_SIZE;
-    size_t size = mpos_system.memory_grows ? FIRST_SIZE : FIXED_SIZE;
-    mpos_handle memory;
-    void *address = NULL;
-    mpi_arena *arena = NULL;
-    mp_error err = mpos_memory_create(size, &memory);
-
-    if (err != MP_OK)
-        return err;
-    err = mpos_memory_map(memory, full, &address);
-    if (err == MP_OK)
-        err = fill_header(address, PROCESS_CAPACITY, size, full);
-    if (err == MP_OK) {
-        arena = make_arena(address, full, memory);
-        if (arena == NULL)
-            err = mpi_no_memory();
-    }
-    if (err != MP_OK) {
-        mpos_memory_unmap(address, full);
-        mpos_close(memory);
-        return err;
-    }
-    *out = arena;
-    return MP_OK;
-}
-
-/* What the header says must fit the memory it is in. */
-static mp_error check_header(const mpi_arena_header *header, mpos_handle memory)
-{
-    size_t size = 0;
-    uint32_t count;
-    mp_error err;
-
-    if (memcmp(header->magic, magic, sizeof(magic)) != 0)
-        return mpi_fail(MP_EPROTO, "this memory is not multiproc's");
-    if (header->version != VERSION)
-        return mpi_fail(MP_EVERSION,
-                        "the memory has version %u, this build reads %d",
-                        (unsigned)header->version, VERSION);
-    count = mpi_atomic32_load(&header->cell_count);
-    if (header->process_capacity == 0 ||
-        header->process_capacity > MOST_PROCESSES || count < 2 ||
-        count > header->cell_capacity ||
-        header->cell_capacity > LARGEST_SIZE / MPI_CELL_SIZE ||
-        memchr(header->name, '\0', sizeof(header->name)) == NULL)
-        return mpi_fail(MP_EPROTO, "the memory is damaged");
-    /* Asked for after the count, since it may be growing. */
-    err = mpos_memory_size(memory, &size);
-    if (err == MP_OK && size_with(header, count) > size)
-        err = mpi_fail(MP_EPROTO, "the memory is cut short");
-    return err;
-}
-
-static mp_error map_checked(mpos_handle memory, void **address, size_t *mapped)
-{
-    size_t size = 0;
-    mp_error err = mpos_memory_size(memory, &size);
-
-    if (err == MP_OK && size < sizeof(mpi_arena_header))
-        err = mpi_fail(MP_EPROTO, "the memory is cut short");
-    /* A hole of a terabyte might be refused as if memory were short. */
-    if (err == MP_OK && size > 2 * (size_t)LARGEST_SIZE)
-        err = mpi_fail(MP_EPROTO, "the memory is damaged");
-    if (err == MP_OK)
-        err = mpos_memory_map(memory, size, address);
-    if (err != MP_OK)
-        return err;
-    *mapped = size;
-    return check_header(*address, memory);
-}
-
-/* It may grow later, so all there may ever be is mapped. */
-static mp_error map_full(mpos_handle memory, void **address, size_t *mapped)
-{
-    const mpi_arena_header *header = *address;
-    size_t full = size_with(header, header->cell_capacity);
-    void *larger;
-    mp_error err;
-
-    if (full <= *mapped)
-        return MP_OK;
-    if (!mpos_system.memory_grows)
-        return mpi_fail(MP_EPROTO, "the memory is cut short");
-    err = mpos_memory_map(memory, full, &larger);
-    if (err != MP_OK)
-        return err;
-    mpos_memory_unmap(*address, *mapped);
-    *address = larger;
-    *mapped = full;
-    return MP_OK;
-}
-
-mp_error mpi_arena_map(mpos_handle memory, mpi_arena **out)
-{
-    void *address = NULL;
-    size_t mapped = 0;
-    mpi_arena *arena = NULL;
-    mp_error err = map_checked(memory, &address, &mapped);
-
-    if (err == MP_OK)
-        err = map_full(memory, &address, &mapped);
-    if (err == MP_OK) {
-        arena = make_arena(address, mapped, memory);
-        if (arena == NULL)
-            err = mpi_no_memory();
-    }
-    if (err != MP_OK) {
-        mpos_memory_unmap(address, mapped);
-        mpos_close(memory);
-        return err;
-    }
-    *out = arena;
-    return MP_OK;
-}
-
-mp_error mpi_arena_image(const char *name, mpi_kind kind, const void *initial,
-                         size_t size, void **image, size_t *image_size)
-{
-    mpi_arena_header *header = mpi_calloc(1, NAMED_SIZE);
-    mpi_cell *cell;
-    mp_error err;
-
-    if (header == NULL)
-        return mpi_no_memory();
-    err = fill_header(header, NAMED_PROCESS_CAPACITY, NAMED_SIZE, NAMED_SIZE);
-    if (err != MP_OK) {
-        free(header);
-        return err;
-    }
-    snprintf(header->name, sizeof(header->name), "%s", name);
-    cell = (mpi_cell *)(void *)((unsigned char *)header +
-                                cells_offset(header->process_capacity)) +
-           1;
-    fill_cells(header, cell, (uint32_t)kind, size);
-    memcpy(cell->room, initial, size);
-    header->first_free = 1 + cell->count;
-    *image = header;
-    *image_size = NAMED_SIZE;
-    return MP_OK;
-}
-
-void mpi_arena_unmap(mpi_arena *arena)
-{
-    mpi_share_close_queue(&arena->lock);
-    mpos_memory_unmap(arena->header, arena->mapped_size);
-    mpos_close(arena->memory);
-    free(arena);
 }

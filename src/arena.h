@@ -8,6 +8,10 @@
  * which thing, or has it on its way to another process. A thing without a
  * record is free.
  *
+ * What has a name, is in a file, or is large has an arena of its own: it is in
+ * cell 1, its lock, if it has one, in the next, and behind all cells there may
+ * be its data, which is mapped by itself.
+ *
  * All but the table is changed only with the arena's lock held. The lock
  * survives its owner like any other; whoever is told so counts everything
  * again, so that the order of stores matters in two places only: a cell's kind
@@ -61,6 +65,11 @@ typedef struct mpi_arena_header {
     /* When an owner was last found alive, and which: [its number % LOOKS] */
     mpi_atomic64 looks[MPI_LOOKS];
     uint64_t pid_space; /* in which the processes' numbers mean something */
+    /* Behind the cells, what is too large for them; offset 0: nothing. */
+    uint64_t data_offset;
+    mpi_atomic64 data_size;     /* reserved so far */
+    uint32_t storage;           /* an mpi_storage */
+    uint32_t kept_end;          /* things before this cell stay without users */
     char name[MP_NAME_MAX + 1]; /* "" if it has none */
 } mpi_arena_header;
 
@@ -91,6 +100,26 @@ typedef struct mpi_record_cell {
 
 /* -- In this process ------------------------------------------------------- */
 
+enum {
+    MPI_ARENA_TABLE = 1024,           /* where the table is */
+    MPI_ARENA_FIXED_SIZE = 960 << 10, /* of one that can't grow */
+};
+
+/* Where the cells begin. */
+static inline size_t mpi_arena_cells_offset(uint32_t process_capacity)
+{
+    size_t end = MPI_ARENA_TABLE + process_capacity * sizeof(mpi_atomic64);
+
+    return (end + MPI_CELL_SIZE - 1) / MPI_CELL_SIZE * MPI_CELL_SIZE;
+}
+
+static inline size_t mpi_arena_size_with(const mpi_arena_header *header,
+                                         uint32_t cells)
+{
+    return mpi_arena_cells_offset(header->process_capacity) +
+           (size_t)cells * MPI_CELL_SIZE;
+}
+
 /* An arena that this process has mapped. */
 struct mpi_arena {
     mpi_arena *next;
@@ -100,21 +129,46 @@ struct mpi_arena {
     /* What the header said when it was checked. */
     uint32_t process_capacity;
     uint32_t cell_limit;
+    uint32_t storage;
+    size_t data_offset;       /* 0: no data */
+    mpi_atomic64 data_proved; /* so much of it is there for certain */
     size_t mapped_size;
     mpos_handle memory;
+    /* The header's token, and what it is on this machine: copies of a file have
+     * the same token. */
+    uint64_t token[MPI_TOKEN_WORDS];
     size_t uses; /* by shares and parcels of this process */
     bool is_full;
-    mpi_share lock; /* self: this process's number; 0: not in the table */
+    bool is_read_only; /* mapped so, and can't be entered */
+    mpi_share lock;    /* self: this process's number; 0: not in the table */
 };
+
+/* Those that may be touched. */
+static inline uint32_t mpi_arena_cell_count(const mpi_arena *arena)
+{
+    uint32_t count = mpi_atomic32_load(&arena->header->cell_count);
+
+    return count < arena->cell_limit ? count : arena->cell_limit;
+}
 
 /* A new one, this process's first use. */
 mp_error mpi_arena_create(mpi_arena **out);
-/* Maps one that exists; takes memory over. MP_EPROTO, MP_EVERSION. */
-mp_error mpi_arena_map(mpos_handle memory, mpi_arena **out);
-/* The bytes of a small one, malloc'ed, with one thing in cell 1. */
-mp_error mpi_arena_image(const char *name, mpi_kind kind, const void *initial,
-                         size_t size, void **image, size_t *image_size);
+/* Maps one that exists; takes memory over, but not on failure. MP_EPROTO,
+ * MP_EVERSION. */
+mp_error mpi_arena_map(mpos_handle memory, bool is_read_only, mpi_arena **out);
+/* The bytes that one of its own for this thing begins with; malloc'ed. */
+mp_error mpi_arena_image(const mpi_share_plan *plan, void **image,
+                         size_t *image_size);
+/* How large it is with its data. MP_EOVERFLOW. */
+mp_error mpi_arena_size(const mpi_share_plan *plan, size_t *size);
+/* A new one without a name for this thing. */
+mp_error mpi_arena_create_single(const mpi_share_plan *plan, mpi_arena **out);
+/* Nobody uses it, and all who did are dead, also if their numbers mean somebody
+ * else today: for what is in a file. */
+void mpi_arena_reset(mpi_arena *arena);
 void mpi_arena_unmap(mpi_arena *arena);
+void mpi_arena_fill_cells(mpi_arena_header *header, mpi_cell *cell,
+                          uint32_t kind, size_t size);
 
 /* This process, for mpi_arena_enter(): to be asked before taking any lock. */
 mp_error mpi_arena_identity(uint64_t *identity);

@@ -77,18 +77,18 @@ static const mp_obj *positional(const place *where)
     type mp_arg_##word(const mp_args *args, size_t index)                      \
     {                                                                          \
         place where = {args, NULL, index};                                     \
-        type value = 0;                                                        \
-        expect(convert(positional(&where), &value), &where);                   \
-        return value;                                                          \
+        type found = 0;                                                        \
+        expect(convert(positional(&where), &found), &where);                   \
+        return found;                                                          \
     }                                                                          \
     type mp_kwarg_##word(const mp_args *args, const char *name, type fallback) \
     {                                                                          \
         place where = {args, name, 0};                                         \
-        type value = fallback;                                                 \
+        type found = fallback;                                                 \
         const mp_obj *obj;                                                     \
         if (mp_kwargs_get(args, name, &obj) == MP_OK)                          \
-            expect(convert(obj, &value), &where);                              \
-        return value;                                                          \
+            expect(convert(obj, &found), &where);                              \
+        return found;                                                          \
     }
 
 static mp_error as_str(const mp_obj *obj, const char **out)
@@ -105,6 +105,12 @@ typedef mp_semaphore *semaphore;
 typedef mp_event *event;
 typedef mp_condition *condition;
 typedef mp_barrier *barrier;
+typedef mp_value *value;
+typedef mp_array *array;
+typedef mp_shareable_list *shareable_list;
+typedef mp_shared_dict *shared_dict;
+typedef mp_shared_list *shared_list;
+typedef mp_shared_memory *shared_memory;
 
 static mp_error as_obj(const mp_obj *obj, const mp_obj **out)
 {
@@ -125,6 +131,12 @@ ACCESSORS(semaphore, semaphore, mp_obj_as_semaphore)
 ACCESSORS(event, event, mp_obj_as_event)
 ACCESSORS(condition, condition, mp_obj_as_condition)
 ACCESSORS(barrier, barrier, mp_obj_as_barrier)
+ACCESSORS(value, value, mp_obj_as_value)
+ACCESSORS(array, array, mp_obj_as_array)
+ACCESSORS(shareable_list, shareable_list, mp_obj_as_shareable_list)
+ACCESSORS(shared_dict, shared_dict, mp_obj_as_shared_dict)
+ACCESSORS(shared_list, shared_list, mp_obj_as_shared_list)
+ACCESSORS(shared_memory, shared_memory, mp_obj_as_shared_memory)
 
 const void *mp_kwarg_bytes(const mp_args *args, const char *name, size_t *size)
 {

@@ -169,7 +169,9 @@ static mp_error create_memory(size_t size, mpi_block *block)
     block->mapped_size = size < KEPT_SIZE ? KEPT_SIZE : size;
     err = mpos_memory_create(block->mapped_size, &block->memory);
     if (err == MP_OK)
-        err = mpos_memory_map(block->memory, block->mapped_size, &address);
+        err = mpos_memory_map(block->memory,
+                              &(mpos_extent){.size = block->mapped_size},
+                              &address);
     if (err == MP_OK)
         block->page = address;
     return err;
@@ -218,7 +220,7 @@ static mp_error map_slots(void **address)
 
     if (err != MP_OK)
         return err;
-    err = mpos_memory_map(memory, KEPT_SIZE, address);
+    err = mpos_memory_map(memory, &(mpos_extent){.size = KEPT_SIZE}, address);
     mpos_close(memory);
     return err;
 }
@@ -291,7 +293,8 @@ static mp_error map_whole(mpi_block *block)
     if (err == MP_OK && size < sizeof(mpi_start_page))
         err = mpi_fail(MP_EUNPICKLE, "the start block is cut short");
     if (err == MP_OK)
-        err = mpos_memory_map(block->memory, size, &address);
+        err = mpos_memory_map(block->memory, &(mpos_extent){.size = size},
+                              &address);
     if (err != MP_OK)
         return err;
     block->page = address;
@@ -375,7 +378,8 @@ mp_error mpi_block_keep_page(mpi_block *block)
     if (block->mapped_size == 0)
         return MP_OK;
     if (block->mapped_size > KEPT_SIZE) {
-        err = mpos_memory_map(block->memory, KEPT_SIZE, &address);
+        err = mpos_memory_map(block->memory, &(mpos_extent){.size = KEPT_SIZE},
+                              &address);
         if (err != MP_OK)
             return err;
         mpos_memory_unmap(block->page, block->mapped_size);

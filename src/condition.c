@@ -225,11 +225,9 @@ mp_error mp_condition_create(mp_condition **out)
     mp_error err = mpi_sync_check_out(&mpi_condition_kind, out);
 
     if (err == MP_OK)
-        err = mp_rlock_create(&rlock);
+        err = mpi_rlock_create_inner(&rlock);
     if (err != MP_OK)
         return err;
-    /* Not the user's: it goes with the condition. */
-    ((mpi_sync *)rlock)->owner = MPI_SYNC_OBJECTS;
     err = create(out, NULL, rlock, true);
     if (err != MP_OK)
         mpi_sync_unref(&mpi_rlock_kind, (mpi_sync *)rlock);

@@ -74,7 +74,7 @@ mp_error mp_event_open(mp_event **out, const char *name,
 
     if (err == MP_OK)
         err = mpi_sync_open(&mpi_event_kind, name, options, &initial,
-                            sizeof(initial), NULL, &sync);
+                            sizeof(initial), &sync);
     if (err == MP_OK)
         *out = (mp_event *)sync;
     return err;

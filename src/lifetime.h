@@ -20,6 +20,12 @@ typedef enum mpi_kind {
     MPI_EVENT = 0x746e7665,
     MPI_CONDITION = 0x646e6f63,
     MPI_BARRIER = 0x72726162,
+    MPI_VALUE = 0x756c6176,
+    MPI_ARRAY = 0x79617272,
+    MPI_SHARED_MEMORY = 0x6d656d73,
+    MPI_SHAREABLE_LIST = 0x74736c73,
+    MPI_SHARED_DICT = 0x74636964,
+    MPI_SHARED_LIST = 0x7473696c,
 } mpi_kind;
 
 /* The first member of each such object. */
@@ -27,6 +33,7 @@ typedef struct mpi_lifetime {
     uint32_t kind;
     bool has_ended;
     struct mpi_lifetime *next; /* among those that have ended */
+    void *items; /* of a Value or an Array: what their macros read (mp_view) */
 } mpi_lifetime;
 
 /* Zeroed. NULL if memory is short. */

@@ -66,7 +66,7 @@ mp_error mp_lock_open(mp_lock **out, const char *name,
 
     if (err == MP_OK)
         err = mpi_sync_open(&mpi_lock_kind, name, options, &unlocked,
-                            sizeof(unlocked), NULL, &sync);
+                            sizeof(unlocked), &sync);
     if (err == MP_OK)
         *out = (mp_lock *)sync;
     return err;
@@ -114,6 +114,11 @@ bool mp_lock_is_locked(mp_lock *lock)
 {
     return mpi_sync_check(&mpi_lock_kind, lock) == MP_OK &&
            mpi_sync_is_owned(word_of(lock));
+}
+
+void mpi_lock_pass_on(mp_lock *lock)
+{
+    mpi_word_give_up(word_of(lock), &lock->sync.share);
 }
 
 mp_error mp_lock_close(mp_lock *lock)

@@ -19,9 +19,11 @@
 #include "internal.h"
 #include "obj.h"
 #include "os.h"
+#include "segment.h"
 #include "sync.h"
 
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +48,7 @@ static bool is_possible(uint32_t code)
     return !is_control && code != '/' && code != '\\';
 }
 
-static mp_error check_name(const char *name)
+mp_error mpi_name_check(const char *name)
 {
     size_t length, size = name == NULL ? 0 : strlen(name);
     uint8_t flags;
@@ -76,15 +78,29 @@ static mp_error check_name(const char *name)
 
 /* -- Opening and creating -------------------------------------------------- */
 
-/* What mpi_sync_open() was asked for. */
+/* What mpi_sync_find() was asked for. */
 typedef struct request {
+    const mpi_open_request *what;
     const char *name;
     mp_open_mode mode;
     unsigned permissions;
-    mpi_kind kind;
-    const void *initial;
-    size_t size;
+    mpi_share_plan plan;
 } request;
+
+/* A file's path may be anything that the system takes. */
+static mp_error check_path(const char *path)
+{
+    size_t length;
+    uint8_t flags;
+
+    if (path == NULL)
+        return mpi_fail(MP_EINVAL, "the path is NULL");
+    if (*path == '\0')
+        return mpi_fail(MP_EINVAL, "the path is empty");
+    if (!mpi_text_check(path, strlen(path), &length, &flags))
+        return mpi_fail(MP_EINVAL, "the path is not UTF-8");
+    return MP_OK;
+}
 
 static mp_error check_options(const mp_open_options *options, request *asked)
 {
@@ -102,28 +118,73 @@ static mp_error check_options(const mp_open_options *options, request *asked)
     return MP_OK;
 }
 
-/* MP_EEXIST: there is one. */
-static mp_error create(const request *asked, mpos_handle *handle)
+static mp_error check_request(const mpi_sync_type *type,
+                              const mpi_open_request *what, request *asked)
 {
-    void *image;
-    size_t size;
-    mp_error err = mpi_share_image(asked->name, asked->kind, asked->initial,
-                                   asked->size, &image, &size);
+    mp_error err =
+        what->is_path ? check_path(what->name) : mpi_name_check(what->name);
+
+    *asked = (request){
+        .what = what,
+        .name = what->name,
+        .mode = MP_OPEN_OR_CREATE,
+        .permissions = PERMISSIONS_DEFAULT,
+        .plan = what->plan,
+    };
+    asked->plan.kind = type->kind;
+    asked->plan.name = what->name;
+    asked->plan.storage = what->is_path ? MPI_STORAGE_FILE : MPI_STORAGE_NAMED;
+    if (err == MP_OK)
+        err = check_options(what->options, asked);
+    if (err == MP_OK && what->is_read_only) {
+        if (asked->mode == MP_CREATE_EXCLUSIVELY)
+            return mpi_fail(MP_EINVAL, "what is created is not only read");
+        asked->mode = MP_OPEN_EXISTING;
+    }
+    return err;
+}
+
+/* What a name was found to be. */
+typedef struct found {
+    mpos_handle handle;
+    mpi_share_access access;
+    bool is_new;
+} found;
+
+/* MP_EEXIST: there is one. */
+static mp_error create(const request *asked, found *it)
+{
+    mpi_share_image image;
+    mp_error err = mpi_share_make_image(&asked->plan, &image);
 
     if (err == MP_OK) {
-        err = mpos_named_create(asked->name, image, size, asked->permissions,
-                                handle);
-        free(image);
+        err = asked->what->is_path
+                  ? mpos_file_create(asked->name, image.bytes, image.size,
+                                     asked->permissions, &it->handle)
+                  : mpos_named_create(asked->name, image.bytes, image.size,
+                                      asked->permissions, &it->handle);
+        free((void *)(uintptr_t)image.bytes.data);
     }
+    it->access = MPI_SHARE_USE;
+    it->is_new = err == MP_OK;
     if (err != MP_OK && err != MP_EEXIST)
         return mpi_context(err, "can't create '%s'", asked->name);
     return err;
 }
 
-static mp_error find(const request *asked, mpos_handle *handle)
+static mp_error find(const request *asked, found *it)
 {
-    mp_error err = mpos_named_open(asked->name, handle);
+    bool is_read_only = asked->what->is_read_only;
+    bool is_alone = false;
+    mp_error err =
+        asked->what->is_path
+            ? mpos_file_open(asked->name, is_read_only, &it->handle, &is_alone)
+            : mpos_named_open(asked->name, &it->handle);
 
+    it->is_new = false;
+    it->access = is_read_only ? MPI_SHARE_READ
+                 : is_alone   ? MPI_SHARE_ALONE
+                              : MPI_SHARE_USE;
     if (err == MP_ENOTFOUND)
         return mpi_fail(err, "there is nothing named '%s'", asked->name);
     if (err != MP_OK)
@@ -131,16 +192,14 @@ static mp_error find(const request *asked, mpos_handle *handle)
     return MP_OK;
 }
 
-static mp_error find_or_create(const request *asked, mpos_handle *handle,
-                               bool *is_new)
+static mp_error find_or_create(const request *asked, found *it)
 {
     for (int turn = 0; turn < MOST_TURNS; turn++) {
-        mp_error err = find(asked, handle);
+        mp_error err = find(asked, it);
 
         if (err != MP_ENOTFOUND)
             return err;
-        err = create(asked, handle);
-        *is_new = err == MP_OK;
+        err = create(asked, it);
         if (err != MP_EEXIST)
             return err;
     }
@@ -150,57 +209,62 @@ static mp_error find_or_create(const request *asked, mpos_handle *handle,
                     asked->name, MOST_TURNS);
 }
 
-static mp_error get_memory(const request *asked, mpos_handle *handle,
-                           bool *is_new)
+static mp_error get_memory(const request *asked, found *it)
 {
     mp_error err;
 
     if (asked->mode == MP_OPEN_OR_CREATE)
-        return find_or_create(asked, handle, is_new);
+        return find_or_create(asked, it);
     if (asked->mode == MP_OPEN_EXISTING)
-        return find(asked, handle);
-    err = create(asked, handle);
-    *is_new = err == MP_OK;
+        return find(asked, it);
+    err = create(asked, it);
     if (err == MP_EEXIST)
         return mpi_fail(err, "'%s' exists already", asked->name);
     return err;
 }
 
-/* After a failure, whose sentence it keeps. */
-static mp_error take_back(const char *name, mp_error err)
+/* After a failure, whose sentence it keeps. A file that is new is the user's to
+ * remove, and whole. */
+static mp_error take_back(const request *asked, mp_error err)
 {
     char sentence[SENTENCE_SIZE];
 
     snprintf(sentence, sizeof(sentence), "%s", mp_error_message());
     /* Not from somebody who has found it. */
-    (void)mpos_named_unlink(name, true);
+    if (!asked->what->is_path)
+        (void)mpos_named_unlink(asked->name, true);
     return mpi_fail(err, "%s", sentence);
 }
 
 /* A link to another thing's file, or a copy; or the system takes the two names
  * for one. */
-static mp_error check_is_named(const mpi_share *share, const char *name)
+static mp_error check_is_named(const mpi_share *share, const request *asked)
 {
-    if (strcmp(mpi_share_name(share), name) == 0)
+    bool is_file = mpi_share_storage(share) == MPI_STORAGE_FILE;
+
+    if (is_file != asked->what->is_path)
+        return mpi_fail(MP_EPROTO, "'%s' is not what it was made as",
+                        asked->name);
+    if (is_file || strcmp(mpi_share_name(share), asked->name) == 0)
         return MP_OK;
-    return mpi_fail(MP_EPROTO, "what is found as '%s' is named '%s'", name,
-                    mpi_share_name(share));
+    return mpi_fail(MP_EPROTO, "what is found as '%s' is named '%s'",
+                    asked->name, mpi_share_name(share));
 }
 
 static mp_error open_share(const request *asked, mpi_share *share, bool *is_new)
 {
-    mpos_handle handle;
-    mp_error err = get_memory(asked, &handle, is_new);
+    found it;
+    mp_error err = get_memory(asked, &it);
 
     if (err != MP_OK)
         return err;
-    err = mpi_share_open(share, asked->kind, handle);
+    *is_new = it.is_new;
+    err = mpi_share_open(share, asked->plan.kind, it.handle, it.access);
     if (err == MP_OK)
-        return check_is_named(share, asked->name);
+        return check_is_named(share, asked);
     if (err == MP_ETYPE) /* which names it already */
         return err;
-    err = mpi_context(err, "can't open '%s'", asked->name);
-    return *is_new ? take_back(asked->name, err) : err;
+    return mpi_context(err, "can't open '%s'", asked->name);
 }
 
 /* -- The system's own objects ---------------------------------------------- */
@@ -235,51 +299,54 @@ mp_error mpi_sync_open_object(mpi_sync *sync, mpi_kind kind)
         mpi_semaphore_describe(sync->share.memory, &value, &maximum);
     err = mpos_object_open(object, name, value, maximum, &sync->object);
     if (err == MP_ETYPE)
-        return mpi_fail(err,
-                        "'%s' is another program's, and not what the system "
-                        "has for a %s",
-                        name, mpi_share_kind_name(kind));
+        return mpi_fail(err, "'%s' is another program's, and no %s", name,
+                        mpi_share_kind_name(kind));
     if (err != MP_OK)
         return mpi_context(err, "can't open '%s'", name);
     return MP_OK;
 }
 
-mp_error
-mpi_sync_open(const mpi_sync_type *type, const char *name,
-              const mp_open_options *options, const void *initial, size_t size,
-              mp_error (*is_same)(const void *memory, const void *initial),
-              mpi_sync **out)
+mp_error mpi_sync_find(const mpi_sync_type *type, const mpi_open_request *what,
+                       mpi_sync **out)
 {
-    request asked = {.name = name,
-                     .mode = MP_OPEN_OR_CREATE,
-                     .permissions = PERMISSIONS_DEFAULT,
-                     .kind = type->kind,
-                     .initial = initial,
-                     .size = size};
+    request asked;
     bool is_new = false;
     mpi_sync *sync;
-    mp_error err = check_name(name);
+    mp_error err = check_request(type, what, &asked);
 
-    if (err == MP_OK)
-        err = check_options(options, &asked);
     if (err != MP_OK)
         return err;
     sync = mpi_sync_new(type);
     if (sync == NULL)
         return mpi_no_memory();
     err = open_share(&asked, &sync->share, &is_new);
-    if (err == MP_OK && !is_new && is_same != NULL &&
+    if (err == MP_OK && !is_new && what->is_same != NULL &&
         asked.mode != MP_OPEN_EXISTING)
-        err = is_same(sync->share.memory, initial);
+        err = what->is_same(&sync->share, asked.plan.initial);
     if (err == MP_OK)
         err = mpi_sync_open_object(sync, type->kind);
+    if (err == MP_OK && what->complete != NULL)
+        err = what->complete(sync, what);
     if (err != MP_OK) {
         mpi_sync_unref(type, sync);
-        return err;
+        return is_new ? take_back(&asked, err) : err;
     }
     sync->owner = MPI_SYNC_USER;
     *out = sync;
     return MP_OK;
+}
+
+mp_error mpi_sync_open(const mpi_sync_type *type, const char *name,
+                       const mp_open_options *options, const void *initial,
+                       size_t size, mpi_sync **out)
+{
+    const mpi_open_request what = {
+        .name = name,
+        .options = options,
+        .plan = {.initial = initial, .initial_size = size, .size = size},
+    };
+
+    return mpi_sync_find(type, &what, out);
 }
 
 /* -- All names ------------------------------------------------------------- */
@@ -300,7 +367,7 @@ static mp_error add_name(void *context, const char *name, mpos_named_use use)
     listing *all = context;
     struct entry *entry;
 
-    if (check_name(name) != MP_OK)
+    if (mpi_name_check(name) != MP_OK)
         return MP_OK; /* nobody could open or unlink it */
     if (all->count == all->capacity) {
         size_t capacity = all->capacity == 0 ? 16 : 2 * all->capacity;
@@ -324,21 +391,40 @@ static mp_error list_names(listing *all)
     return err == MP_OK ? MP_OK : mpi_context(err, "can't list names");
 }
 
+static mp_error look_up(const char *name, mpi_kind *kind, int64_t *creator_pid)
+{
+    mpos_handle handle;
+    mp_error err = mpos_named_open(name, &handle);
+
+    return err == MP_OK ? mpi_share_look(handle, kind, creator_pid) : err;
+}
+
+/* What only its kind knows. */
+static mp_error look_inside(struct entry *entry, mpi_kind kind)
+{
+    bool is_used = false;
+    mp_error err = MP_OK;
+
+    if (mpi_share_kind_name(kind) != NULL)
+        entry->kind = mpi_share_kind_name(kind);
+    if (kind == MPI_SHARED_MEMORY)
+        err = mpi_segment_look(entry->name, &entry->creator_pid, &is_used);
+    if (is_used)
+        entry->use = MPOS_NAMED_IN_USE;
+    return err;
+}
+
 /* MP_ENOTFOUND: the name has gone meanwhile. What can't be read is no failure:
  * of that, there is only the name. */
 static mp_error look(struct entry *entry)
 {
     mpi_kind kind;
-    mpos_handle handle;
-    mp_error err = mpos_named_open(entry->name, &handle);
+    mp_error err = look_up(entry->name, &kind, &entry->creator_pid);
 
     if (err == MP_OK)
-        err = mpi_share_look(handle, &kind, &entry->creator_pid);
+        err = look_inside(entry, kind);
     switch (err) {
     case MP_OK:
-        if (mpi_share_kind_name(kind) != NULL)
-            entry->kind = mpi_share_kind_name(kind);
-        return MP_OK;
     case MP_EACCES:
     case MP_EPROTO:
     case MP_ETYPE:
@@ -432,13 +518,28 @@ mp_error mp_named_list(mp_named **out, size_t *count)
 
 /* -- Removing -------------------------------------------------------------- */
 
+/* What is beside a name goes with it: so it takes a look. What can't be read is
+ * only a name. */
+static mp_error remove_name(const char *name, bool only_unused)
+{
+    int64_t creator_pid;
+    mpi_kind kind;
+    mp_error err = look_up(name, &kind, &creator_pid);
+
+    if (err == MP_OK && kind == MPI_SHARED_MEMORY)
+        return mpi_segment_remove(name, only_unused);
+    if (err == MP_ENOMEM || err == MP_EMFILE || err == MP_EIO)
+        return err;
+    return mpos_named_unlink(name, only_unused);
+}
+
 mp_error mp_named_unlink(const char *name)
 {
-    mp_error err = check_name(name);
+    mp_error err = mpi_name_check(name);
 
     if (err != MP_OK)
         return err;
-    err = mpos_named_unlink(name, false);
+    err = remove_name(name, false);
     if (err == MP_ENOTFOUND)
         return mpi_fail(err, "there is nothing named '%s'", name);
     if (err != MP_OK)
@@ -449,7 +550,7 @@ mp_error mp_named_unlink(const char *name)
 /* Whether this removed it. */
 static mp_error remove_unused(const char *name, bool *is_removed)
 {
-    mp_error err = mpos_named_unlink(name, true);
+    mp_error err = remove_name(name, true);
 
     *is_removed = err == MP_OK;
     switch (err) {

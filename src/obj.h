@@ -274,4 +274,10 @@ mp_error mpi_index_reserve(mpi_container *container, size_t stride);
 /* Enters the key at items[position], which mpi_index_find() has not found. */
 void mpi_index_enter(mpi_container *container, uint32_t hash, size_t position);
 
+/* -- obj_order.c ----------------------------------------------------------- */
+
+/* Python's <. MP_ETYPE: they can't be compared. Sets can't, either, which
+ * Python compares, but not so that they could be sorted. */
+mp_error mpi_obj_less(const mp_obj *left, const mp_obj *right, bool *is_less);
+
 #endif

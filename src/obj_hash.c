@@ -7,6 +7,8 @@
  */
 #include "obj.h"
 
+#include "siphash.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,59 +36,11 @@ static uint64_t seed(unsigned index)
     return (uint64_t)seed_word(2 * index) << 32 | seed_word(2 * index + 1);
 }
 
-static uint64_t rotate(uint64_t word, unsigned bits)
-{
-    return word << bits | word >> (64 - bits);
-}
-
-static void sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[2] = rotate(v[2], 32);
-}
-
-static void sip_word(uint64_t v[4], uint64_t word)
-{
-    v[3] ^= word;
-    sip_round(v);
-    v[0] ^= word;
-}
-
-/* SipHash-1-3, which CPython uses for the same purpose. */
 static uint32_t hash_bytes(const char *data, size_t size)
 {
     const uint64_t key[2] = {seed(0), seed(1)};
-    uint64_t v[4] = {
-        key[0] ^ UINT64_C(0x736f6d6570736575),
-        key[1] ^ UINT64_C(0x646f72616e646f6d),
-        key[0] ^ UINT64_C(0x6c7967656e657261),
-        key[1] ^ UINT64_C(0x7465646279746573),
-    };
-    uint64_t word;
-    size_t i = 0;
+    uint64_t word = mpi_siphash(key, data, size);
 
-    for (; size - i >= sizeof(word); i += sizeof(word)) {
-        memcpy(&word, data + i, sizeof(word));
-        sip_word(v, word);
-    }
-    word = 0;
-    if (i < size)
-        memcpy(&word, data + i, size - i);
-    sip_word(v, word);
-    sip_word(v, size);
-    v[2] ^= 0xFF;
-    sip_round(v);
-    sip_round(v);
-    sip_round(v);
-    word = v[0] ^ v[1] ^ v[2] ^ v[3];
     return (uint32_t)(word ^ word >> 32);
 }
 

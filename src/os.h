@@ -161,15 +161,28 @@ mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
 /* Zeroed shared memory without a name, reserved: touching it can't fail later
  * for want of room. MP_ENOSPC or MP_ENOMEM if there is none. */
 mp_error mpos_memory_create(size_t size, mpos_handle *handle);
-/* At least what mpos_memory_create was given (rounded up to pages). */
+/* At least what it was made with (rounded up to pages). */
 mp_error mpos_memory_size(mpos_handle handle, size_t *size);
+/* Two handles of the same file have the same, and no other file has it while
+ * either is open. Of memory that is no file: zeros, or any such numbers. */
+mp_error mpos_memory_identity(mpos_handle handle, uint64_t identity[2]);
 /* Only where memory_grows: reserves what lies beyond `from`, too, zeroed. Who
  * has mapped up to `to` bytes already may touch them from now on. */
 mp_error mpos_memory_grow(mpos_handle handle, size_t from, size_t to);
-/* Read and write, shared; size at most that of the memory, but where
+/* From offset on, a multiple of MPOS_MAP_UNIT. To its end at most, but where
  * memory_grows: beyond it, nothing may be touched yet. */
-mp_error mpos_memory_map(mpos_handle handle, size_t size, void **address);
+enum { MPOS_MAP_UNIT = 65536 };
+typedef struct mpos_extent {
+    uint64_t offset;
+    size_t size;
+    bool is_read_only;
+} mpos_extent;
+mp_error mpos_memory_map(mpos_handle handle, const mpos_extent *extent,
+                         void **address);
+/* Accepts NULL. */
 void mpos_memory_unmap(void *address, size_t size);
+/* Waits until what is mapped there has reached the disk. Only for files. */
+mp_error mpos_memory_sync(mpos_handle handle, void *address, size_t size);
 
 /* -- Memory with a name ---------------------------------------------------- */
 
@@ -180,11 +193,11 @@ enum { MPOS_NAME_MAX = 200 };
  * characters. Whoever holds such memory open is counted as using it, until it
  * closes the last copy of the handle or ends, however it ends.
  *
- * create: with these bytes as its content, all or nothing, also if this process
- * is killed on the way; reserved. permissions are POSIX's, where they exist.
- * MP_EEXIST; MP_EACCES, MP_ENOSPC, MP_EMFILE.
+ * create: begins with a copy of image, and has zeros from there to size; all or
+ * nothing, also if this process is killed on the way; reserved. permissions are
+ * POSIX's, where they exist. MP_EEXIST; MP_EACCES, MP_ENOSPC, MP_EMFILE.
  */
-mp_error mpos_named_create(const char *name, const void *image, size_t size,
+mp_error mpos_named_create(const char *name, mpos_bytes image, size_t size,
                            unsigned permissions, mpos_handle *handle);
 /* MP_ENOTFOUND; MP_EACCES; MP_EPROTO: there is something else of that name. */
 mp_error mpos_named_open(const char *name, mpos_handle *handle);
@@ -205,6 +218,40 @@ typedef enum mpos_named_use {
 mp_error mpos_named_list(mp_error (*visit)(void *context, const char *name,
                                            mpos_named_use use),
                          void *context);
+
+/* -- Memory in a file of the user's ---------------------------------------- */
+
+/*
+ * The handle is used as that of other memory is. create: as mpos_named_create;
+ * of a process that was killed on the way at most one draft is left, beside the
+ * file, which the next one takes. MP_ENOTFOUND: no such folder.
+ */
+mp_error mpos_file_create(const char *path, mpos_bytes image, size_t size,
+                          unsigned permissions, mpos_handle *handle);
+/*
+ * Unless is_read_only, holes are filled, so that touching it can't fail later.
+ * is_alone: nobody else uses it (who only reads does not count), and nobody
+ * else will have opened it until mpos_file_admit; never true where that can't
+ * be known, or is_read_only.
+ * MP_ENOTFOUND; MP_EACCES; MP_ENOSPC; MP_EPROTO: it is no ordinary file.
+ */
+mp_error mpos_file_open(const char *path, bool is_read_only,
+                        mpos_handle *handle, bool *is_alone);
+void mpos_file_admit(mpos_handle handle);
+
+/* -- Memory that holds nothing of ours: CPython's SharedMemory ------------- */
+
+/* By exactly this name: POSIX shm_open() with a '/' before it, on Windows a
+ * section. Zeroed, reserved, this user's only. MP_EEXIST; MP_EINVAL: the system
+ * takes no such name. */
+mp_error mpos_shm_create(const char *name, size_t size, mpos_handle *handle);
+/* MP_ENOTFOUND. */
+mp_error mpos_shm_open(const char *name, mpos_handle *handle);
+/* Where names go with the last user, nothing happens. MP_ENOTFOUND. */
+mp_error mpos_shm_unlink(const char *name);
+/* Whether anybody has it open or mapped beside this handle, Python or another
+ * handle of this process. True where that can't be known. */
+bool mpos_shm_is_used(mpos_handle handle);
 
 /* -- Sleeping until a word changes ----------------------------------------- */
 

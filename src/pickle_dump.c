@@ -210,37 +210,88 @@ static mp_error keep(dumper *to, mp_obj *state)
     return mp_obj_error(to->kept);
 }
 
-static mp_error put_global(dumper *to, const char *name)
+static const char own_module[] = "multiproc";
+
+/* What is called. */
+typedef struct global {
+    const char *module;
+    const char *name;
+} global;
+
+static mp_error put_global(dumper *to, const global *callable)
 {
-    static const char module[] = "multiproc\n";
-    size_t size = strlen(name);
-    unsigned char *at = put(to, 1 + sizeof(module) - 1 + size + 1);
+    size_t module_size = strlen(callable->module);
+    size_t name_size = strlen(callable->name);
+    unsigned char *at = put(to, 1 + module_size + 1 + name_size + 1);
 
     if (at == NULL)
         return mpi_no_memory();
     *at++ = OP_GLOBAL;
-    memcpy(at, module, sizeof(module) - 1);
-    at += sizeof(module) - 1;
-    memcpy(at, name, size);
-    at[size] = '\n';
+    memcpy(at, callable->module, module_size);
+    at += module_size;
+    *at++ = '\n';
+    memcpy(at, callable->name, name_size);
+    at[name_size] = '\n';
     return MP_OK;
 }
 
-/* multiproc.name(*state); consumes state. */
-static mp_error save_call(dumper *to, const mp_obj *obj, const char *name,
-                          mp_obj *state)
+static mp_error put_opcodes(dumper *to, const enum opcode *codes, size_t count)
 {
-    mp_error err = put_global(to, name);
+    mp_error err = MP_OK;
 
-    if (err != MP_OK) {
-        mp_obj_unref(state);
-        return err;
-    }
-    err = keep(to, state);
+    for (size_t i = 0; i < count && err == MP_OK; i++)
+        err = put_opcode(to, codes[i]);
+    return err;
+}
+
+/* callable(*state) */
+static mp_error put_call(dumper *to, const global *callable,
+                         const mp_obj *state)
+{
+    mp_error err = put_global(to, callable);
+
+    if (err == MP_OK)
+        err = save(to, state);
+    return err == MP_OK ? put_opcode(to, OP_REDUCE) : err;
+}
+
+/* callable(**state). No opcode calls with names; CPython writes
+ * partial(callable, **state)(): partial(callable), its state, a call. */
+static mp_error put_named_call(dumper *to, const global *callable,
+                               const mp_obj *state)
+{
+    static const global partial = {"functools", "partial"};
+    static const enum opcode bind[] = {OP_TUPLE1, OP_REDUCE, OP_MARK};
+    static const enum opcode call[] = {OP_NONE, OP_TUPLE, OP_BUILD,
+                                       OP_EMPTY_TUPLE, OP_REDUCE};
+    mp_error err = put_global(to, &partial);
+
+    if (err == MP_OK)
+        err = put_global(to, callable);
+    if (err == MP_OK)
+        err = put_opcodes(to, bind, sizeof(bind) / sizeof(bind[0]));
+    if (err == MP_OK)
+        err = put_global(to, callable);
+    if (err == MP_OK)
+        err = put_opcode(to, OP_EMPTY_TUPLE);
     if (err == MP_OK)
         err = save(to, state);
     if (err == MP_OK)
-        err = put_opcode(to, OP_REDUCE);
+        err = put_opcodes(to, call, sizeof(call) / sizeof(call[0]));
+    return err;
+}
+
+/* Consumes state: a tuple, or a dict of what is passed by name. */
+static mp_error save_call(dumper *to, const mp_obj *obj, const global *callable,
+                          mp_obj *state)
+{
+    mp_error err = keep(to, state);
+
+    if (err != MP_OK)
+        return err;
+    err = mp_obj_type(state) == MP_TYPE_DICT
+              ? put_named_call(to, callable, state)
+              : put_call(to, callable, state);
     if (err != MP_OK || mpi_has_one_owner(obj))
         return err;
     return memoize(to, obj);
@@ -249,15 +300,18 @@ static mp_error save_call(dumper *to, const mp_obj *obj, const char *name,
 static mp_error save_function(dumper *to, const mp_obj *obj)
 {
     const mpi_address *address = (const mpi_address *)(const void *)obj;
+    static const global callable = {own_module, "function"};
     mp_obj *state;
     mp_error err = mpi_function_reduce(address->to.pointer, &state);
 
-    return err == MP_OK ? save_call(to, obj, "function", state) : err;
+    return err == MP_OK ? save_call(to, obj, &callable, state) : err;
 }
 
 static mp_error save_resource(dumper *to, const mp_obj *obj)
 {
     const mpi_resource *resource = (const mpi_resource *)(const void *)obj;
+    const mpi_resource_type *type = resource->type;
+    global callable = {own_module, type->name};
     mp_obj *state;
     mp_error err;
 
@@ -265,11 +319,13 @@ static mp_error save_resource(dumper *to, const mp_obj *obj)
         return mpi_fail(MP_EPICKLE,
                         "can't pickle %s: it can only travel as an argument "
                         "of a process or over a pipe",
-                        resource->type->name);
-    err = resource->type->reduce(resource->self, to->transport, &state);
+                        type->name);
+    if (type->module != NULL)
+        callable.module = type->module;
+    err = type->reduce(resource->self, to->transport, &state);
     if (err != MP_OK)
         return err;
-    return save_call(to, obj, resource->type->name, state);
+    return save_call(to, obj, &callable, state);
 }
 
 static mp_error refuse(const mp_obj *obj)

@@ -17,11 +17,29 @@ enum call {
     CALL_FIRST, /* the first argument is the class */
     CALL_FUNCTION,
     CALL_RESOURCE,
+    CALL_PARTIAL, /* gives something that can be called */
+    CALL_BOUND,   /* which is that */
 };
 
-static const char own_prefix[] = "multiproc.";
+/* NULL: it is no kind of thing that travels. */
+static const mpi_resource_type *find_resource(const mpi_string *name)
+{
+    const char *dot = strrchr(name->data, '.');
+    const mpi_resource_type *type;
+    const char *module;
+    size_t size;
 
-enum { OWN_PREFIX_SIZE = sizeof(own_prefix) - 1 };
+    if (dot == NULL || strlen(name->data) != name->size)
+        return NULL;
+    type = mpi_resource_find(dot + 1, strlen(dot + 1));
+    if (type == NULL)
+        return NULL;
+    module = type->module != NULL ? type->module : "multiproc";
+    size = (size_t)(dot - name->data);
+    return strlen(module) == size && memcmp(module, name->data, size) == 0
+               ? type
+               : NULL;
+}
 
 static enum call call_of(const mpi_string *name)
 {
@@ -37,18 +55,14 @@ static enum call call_of(const mpi_string *name)
         {"copyreg._reconstructor", CALL_FIRST},
         {"copyreg.__newobj__", CALL_FIRST},
         {"multiproc.function", CALL_FUNCTION},
+        {"functools.partial", CALL_PARTIAL},
     };
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (strcmp(known[i].name, name->data) == 0)
             return known[i].call;
     }
-    if (name->size > OWN_PREFIX_SIZE &&
-        memcmp(name->data, own_prefix, OWN_PREFIX_SIZE) == 0 &&
-        mpi_resource_find(name->data + OWN_PREFIX_SIZE,
-                          name->size - OWN_PREFIX_SIZE) != NULL)
-        return CALL_RESOURCE;
-    return CALL_UNKNOWN;
+    return find_resource(name) != NULL ? CALL_RESOURCE : CALL_UNKNOWN;
 }
 
 /* Consumes name and, if not NULL, arguments. */
@@ -245,24 +259,72 @@ static mp_obj *call_function(const mp_obj *arguments)
 static mp_obj *call_resource(mpi_loader *from, const mp_obj *callable,
                              const mp_obj *arguments)
 {
-    const mpi_string *name =
-        mpi_as_string(mpi_as_container(callable)->items[0]);
-    const mpi_resource_type *type = mpi_resource_find(
-        name->data + OWN_PREFIX_SIZE, name->size - OWN_PREFIX_SIZE);
+    mp_obj *name = mpi_as_container(callable)->items[0];
+    const mpi_resource_type *type = find_resource(mpi_as_string(name));
     void *self = NULL;
     mp_obj *obj;
     mp_error err;
 
-    if (type == NULL || from->transport == NULL)
+    /* Bytes that came from anywhere open nothing. */
+    if (from->transport == NULL && type->module != NULL)
+        return opaque_new(mp_obj_ref(name), mp_obj_ref(arguments));
+    if (from->transport == NULL)
         return mpi_obj_failed(mpi_fail(
             MP_EUNPICKLE, "can't unpickle %s: no handles came with the pickle",
-            name->data + OWN_PREFIX_SIZE));
+            type->name));
+    if (mp_obj_type(arguments) != MP_TYPE_TUPLE && type->module == NULL)
+        return bad_call(callable);
     err = type->rebuild(type, arguments, from->transport, &self);
     if (err != MP_OK)
         return mpi_obj_failed(err);
     obj = mpi_obj_resource(type, self);
     type->unref(type, self);
     return obj;
+}
+
+/* partial(callable), whose state is to follow. */
+static mp_obj *call_partial(const mp_obj *callable, const mp_obj *arguments)
+{
+    mp_obj *name = mpi_as_container(callable)->items[0];
+    mp_obj *obj = opaque_new(mp_obj_ref(name), mp_obj_ref(arguments));
+
+    if (!mpi_is_error(obj))
+        mpi_mutable(obj)->with.mask = CALL_BOUND;
+    return obj;
+}
+
+/* What such an object calls, with keywords only; NULL: that is not it. Its
+ * state: (callable, (), keywords, attributes). */
+static const mp_obj *find_keywords(const mpi_container *partial,
+                                   const mp_obj **callable)
+{
+    const mpi_container *state;
+    size_t count;
+
+    if (partial->size < 3 || mp_obj_type(partial->items[2]) != MP_TYPE_TUPLE)
+        return NULL;
+    state = mpi_as_container(partial->items[2]);
+    if (state->size != 4 || mp_obj_type(state->items[0]) != MP_TYPE_OPAQUE ||
+        mp_obj_type(state->items[1]) != MP_TYPE_TUPLE ||
+        mp_obj_len(state->items[1], &count) != MP_OK || count != 0 ||
+        mp_obj_type(state->items[2]) != MP_TYPE_DICT)
+        return NULL;
+    *callable = state->items[0];
+    return state->items[2];
+}
+
+/* What Python calls so is a ShareableList; anything else stays opaque. */
+static mp_obj *call_bound(mpi_loader *from, const mp_obj *partial,
+                          const mp_obj *arguments)
+{
+    const mpi_container *what = mpi_as_container(partial);
+    const mp_obj *callable;
+    const mp_obj *keywords = find_keywords(what, &callable);
+
+    if (keywords != NULL && mpi_as_container(arguments)->size == 0 &&
+        mpi_as_container(callable)->with.mask == CALL_RESOURCE)
+        return call_resource(from, callable, keywords);
+    return opaque_new(mp_obj_ref(what->items[0]), mp_obj_ref(arguments));
 }
 
 /* callable(*arguments), where callable is any opaque object. */
@@ -284,6 +346,10 @@ static mp_obj *call(mpi_loader *from, const mp_obj *callable,
         return call_function(arguments);
     case CALL_RESOURCE:
         return call_resource(from, callable, arguments);
+    case CALL_PARTIAL:
+        return call_partial(callable, arguments);
+    case CALL_BOUND:
+        return call_bound(from, callable, arguments);
     case CALL_FIRST:
         if (with->size != 0 && mp_obj_type(with->items[0]) == MP_TYPE_OPAQUE)
             what = mpi_as_container(with->items[0]);

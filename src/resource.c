@@ -4,17 +4,30 @@
 
 #include "connection.h"
 #include "internal.h"
+#include "segment.h"
 #include "share.h"
+#include "shareable_list.h"
+#include "shared.h"
 #include "sync.h"
+#include "typed.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const mpi_resource_type *const types[] = {
-    &mpi_connection_type,       &mpi_lock_kind.resource,
-    &mpi_rlock_kind.resource,   &mpi_semaphore_kind.resource,
-    &mpi_event_kind.resource,   &mpi_condition_kind.resource,
+    &mpi_connection_type,
+    &mpi_lock_kind.resource,
+    &mpi_rlock_kind.resource,
+    &mpi_semaphore_kind.resource,
+    &mpi_event_kind.resource,
+    &mpi_condition_kind.resource,
     &mpi_barrier_kind.resource,
+    &mpi_value_kind.resource,
+    &mpi_array_kind.resource,
+    &mpi_shared_dict_kind.sync.resource,
+    &mpi_shared_list_kind.sync.resource,
+    &mpi_shared_memory_kind.resource,
+    &mpi_shareable_list_type,
 };
 
 const mpi_resource_type *mpi_resource_find(const char *name, size_t size)

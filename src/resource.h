@@ -49,6 +49,9 @@ typedef struct mpi_resource_type mpi_resource_type;
 /* Each is told its type, since several kinds may share one function. */
 struct mpi_resource_type {
     const char *name; /* on the wire and in repr: "Connection" */
+    /* On the wire, if it is Python's own class of that name, which takes the
+     * same arguments; NULL: "multiproc". */
+    const char *module;
     void (*ref)(void *self);
     void (*unref)(const mpi_resource_type *type, void *self);
     /* A picklable tuple that rebuild() understands. Fails if self is closed

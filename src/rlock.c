@@ -29,6 +29,8 @@ typedef struct rlock_thing {
     uint32_t count;
 } rlock_thing;
 
+_Static_assert(sizeof(rlock_thing) == MPI_RLOCK_SIZE, "it is made elsewhere");
+
 static MPI_THREAD_LOCAL struct {
     mp_rlock *held;
     uint64_t id; /* 0: this thread has had none yet, and its end is not seen */
@@ -83,14 +85,10 @@ static mp_rlock *remove_held(const mp_rlock *lock)
 static void give_up(mp_rlock *lock)
 {
     rlock_thing *thing = thing_of(lock);
-    mpi_share *share = &lock->sync.share;
-    bool has_queue = mpi_share_queue(share) == MP_OK;
-    mpos_handle queue = has_queue ? mpi_share_queue_of(share) : MPOS_NONE;
 
     mpi_atomic64_store(&thing->thread, 0);
-    if (lock->sync.object == MPOS_NONE &&
-        mpi_word_bury(&thing->word, mpi_share_self(share)) && has_queue)
-        mpos_word_wake(&thing->word, queue, INT32_MAX);
+    if (lock->sync.object == MPOS_NONE)
+        mpi_word_give_up(&thing->word, &lock->sync.share);
 }
 
 static void at_thread_end(void)
@@ -202,10 +200,35 @@ mp_error mp_rlock_open(mp_rlock **out, const char *name,
 
     if (err == MP_OK)
         err = mpi_sync_open(&mpi_rlock_kind, name, options, &unlocked,
-                            sizeof(unlocked), NULL, &sync);
+                            sizeof(unlocked), &sync);
     if (err == MP_OK)
         *out = (mp_rlock *)sync;
     return err;
+}
+
+mp_error mpi_rlock_create_inner(mp_rlock **out)
+{
+    mp_error err = mp_rlock_create(out);
+
+    if (err == MP_OK)
+        (*out)->sync.owner = MPI_SYNC_OBJECTS;
+    return err;
+}
+
+mp_error mpi_rlock_open_beside(const mpi_share *share, mp_rlock **out)
+{
+    mpi_sync *sync = mpi_sync_new(&mpi_rlock_kind);
+    mp_error err;
+
+    if (sync == NULL)
+        return mpi_no_memory();
+    err = mpi_share_open_rlock(share, &sync->share);
+    if (err != MP_OK) {
+        mpi_sync_unref(&mpi_rlock_kind, sync);
+        return err;
+    }
+    *out = (mp_rlock *)sync;
+    return MP_OK;
 }
 
 bool mp_rlock_is_locked(mp_rlock *lock)
@@ -224,11 +247,14 @@ mp_error mp_rlock_close(mp_rlock *lock)
 /* The word follows the object, so that is_mine() holds for both. */
 static mp_error lock_object(mp_rlock *lock, double timeout)
 {
-    mpi_share *share = &lock->sync.share;
+    mpos_word *word = &thing_of(lock)->word;
     mp_error err = mpos_object_wait(lock->sync.object, mpi_deadline(timeout));
 
-    if (err == MP_OK || err == MP_OWNER_DIED)
-        mpi_atomic32_store(&thing_of(lock)->word.value, mpi_share_self(share));
+    if (err != MP_OK && err != MP_OWNER_DIED)
+        return err;
+    if (mpi_word_owner(word) == MPI_OWNER_DIED)
+        err = MP_OWNER_DIED; /* which the last one passed on */
+    mpi_atomic32_store(&word->value, mpi_share_self(&lock->sync.share));
     return err;
 }
 
@@ -236,6 +262,16 @@ static mp_error unlock_object(mp_rlock *lock)
 {
     mpi_atomic32_store(&thing_of(lock)->word.value, MPI_NOBODY);
     return mpos_object_signal(MPOS_OBJECT_MUTEX, lock->sync.object, 1);
+}
+
+/* The word says already that this process has it. */
+static void begin_holding(mp_rlock *lock, uint32_t count)
+{
+    rlock_thing *thing = thing_of(lock);
+
+    mpi_atomic64_store(&thing->thread, mine.id);
+    thing->count = count;
+    add_held(lock);
 }
 
 static mp_error acquire_first(mp_rlock *lock, uint32_t count, double timeout)
@@ -253,9 +289,7 @@ static mp_error acquire_first(mp_rlock *lock, uint32_t count, double timeout)
               : lock_object(lock, timeout);
     if (err != MP_OK && err != MP_OWNER_DIED)
         return err;
-    mpi_atomic64_store(&thing->thread, mine.id);
-    thing->count = count;
-    add_held(lock);
+    begin_holding(lock, count);
     return err;
 }
 
@@ -274,7 +308,20 @@ static mp_error release_last(mp_rlock *lock)
     return err;
 }
 
-mp_error mp_rlock_acquire(mp_rlock *lock, double timeout)
+void mpi_rlock_pass_on(mp_rlock *lock)
+{
+    mp_rlock *held = remove_held(lock);
+
+    give_up(lock);
+    if (lock->sync.object != MPOS_NONE) {
+        mpi_atomic32_store(&thing_of(lock)->word.value, MPI_OWNER_DIED);
+        (void)mpos_object_signal(MPOS_OBJECT_MUTEX, lock->sync.object, 1);
+    }
+    if (held != NULL)
+        let_go(held);
+}
+
+static MPI_SELDOM mp_error acquire_slowly(mp_rlock *lock, double timeout)
 {
     if (!mpi_sync_is_ready(lock, MPI_RLOCK)) {
         mp_error err = mpi_sync_check(&mpi_rlock_kind, lock);
@@ -289,6 +336,20 @@ mp_error mp_rlock_acquire(mp_rlock *lock, double timeout)
     return MP_OK;
 }
 
+/* By one compare-and-swap, if this thread has had one before and nobody else
+ * has this one. */
+mp_error mp_rlock_acquire(mp_rlock *lock, double timeout)
+{
+    uint32_t self = mpi_sync_self(lock, MPI_RLOCK);
+
+    if (self == 0 || mine.id == 0 || mine.held == lock ||
+        lock->sync.object != MPOS_NONE ||
+        !mpi_atomic32_change(&thing_of(lock)->word.value, MPI_NOBODY, self))
+        return acquire_slowly(lock, timeout);
+    begin_holding(lock, 1);
+    return MP_OK;
+}
+
 mp_error mpi_rlock_check_owned(mp_rlock *lock)
 {
     if (is_mine(lock))
@@ -296,7 +357,7 @@ mp_error mpi_rlock_check_owned(mp_rlock *lock)
     return mpi_fail(MP_ENOTOWNER, "this thread has not acquired the RLock");
 }
 
-mp_error mp_rlock_release(mp_rlock *lock)
+static MPI_SELDOM mp_error release_slowly(mp_rlock *lock)
 {
     if (!mpi_sync_is_ready(lock, MPI_RLOCK)) {
         mp_error err = mpi_sync_check(&mpi_rlock_kind, lock);
@@ -308,6 +369,25 @@ mp_error mp_rlock_release(mp_rlock *lock)
     if (--thing_of(lock)->count > 0)
         return MP_OK;
     return release_last(lock);
+}
+
+/* What this thread has acquired last, and once. */
+mp_error mp_rlock_release(mp_rlock *lock)
+{
+    uint32_t self = mpi_sync_self(lock, MPI_RLOCK);
+    rlock_thing *thing;
+    mp_error err = MP_OK;
+
+    if (self == 0 || mine.held != lock || thing_of(lock)->count != 1 ||
+        lock->sync.object != MPOS_NONE || !is_mine(lock))
+        return release_slowly(lock);
+    thing = thing_of(lock);
+    mine.held = lock->next;
+    mpi_atomic64_store(&thing->thread, 0);
+    if (!mpi_atomic32_change(&thing->word.value, self, MPI_NOBODY))
+        err = mpi_word_unlock_slowly(&thing->word, &lock->sync.share);
+    let_go(lock);
+    return err;
 }
 
 mp_error mpi_rlock_release_all(mp_rlock *lock, uint32_t *count)

@@ -114,9 +114,9 @@ mp_error mp_bounded_semaphore_create(mp_semaphore **out, int64_t value)
     return create(out, value, true);
 }
 
-static mp_error is_same(const void *memory, const void *wanted)
+static mp_error is_same(const mpi_share *share, const void *wanted)
 {
-    const permits *there = memory;
+    const permits *there = share->memory;
     const permits *here = wanted;
 
     if (there->bound == here->bound && there->initial == here->initial)
@@ -132,9 +132,16 @@ static mp_error open_or_create(mp_semaphore **out, const char *name,
                                const permits *initial,
                                const mp_open_options *options)
 {
+    const mpi_open_request request = {
+        .name = name,
+        .options = options,
+        .plan = {.initial = initial,
+                 .initial_size = sizeof(*initial),
+                 .size = sizeof(*initial)},
+        .is_same = is_same,
+    };
     mpi_sync *sync;
-    mp_error err = mpi_sync_open(&mpi_semaphore_kind, name, options, initial,
-                                 sizeof(*initial), is_same, &sync);
+    mp_error err = mpi_sync_find(&mpi_semaphore_kind, &request, &sync);
 
     if (err == MP_OK)
         *out = (mp_semaphore *)sync;

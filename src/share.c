@@ -25,6 +25,9 @@ enum { STATE_MEMORY, STATE_TOKEN, STATE_RECORD, STATE_SERIAL, STATE_SIZE };
 
 enum { LOOK_SERVES = 40000000 }; /* nanoseconds */
 
+/* In the table: no process has such a number. */
+static const uint64_t nobody_alive = UINT64_MAX;
+
 mpos_mutex mpi_shares_mutex = MPOS_MUTEX_INIT;
 
 static mpi_arena *arenas;
@@ -45,6 +48,18 @@ const char *mpi_share_kind_name(mpi_kind kind)
         return "Condition";
     case MPI_BARRIER:
         return "Barrier";
+    case MPI_VALUE:
+        return "Value";
+    case MPI_ARRAY:
+        return "Array";
+    case MPI_SHARED_MEMORY:
+        return "SharedMemory";
+    case MPI_SHAREABLE_LIST:
+        return "ShareableList";
+    case MPI_SHARED_DICT:
+        return "shared dict";
+    case MPI_SHARED_LIST:
+        return "shared list";
     default:
         return NULL;
     }
@@ -123,18 +138,18 @@ static void begin_use(mpi_share *share, mpi_arena *arena, uint32_t cell,
     mpi_atomic32_store(&share->self, mpi_share_self(&arena->lock));
 }
 
-static mp_error take_in(mpi_arena *arena, mpi_kind kind, size_t size,
+static mp_error take_in(mpi_arena *arena, const mpi_share_plan *plan,
                         uint32_t *cell, mpi_record_id *record)
 {
-    mp_error err = mpi_arena_take_cells(arena, kind, size, cell);
+    mp_error err = mpi_arena_take_cells(arena, plan->kind, plan->size, cell);
 
     if (err != MP_OK)
         return err;
     return mpi_arena_add_record(arena, *cell, false, record);
 }
 
-static mp_error create_in(mpi_arena *arena, uint64_t identity, mpi_kind kind,
-                          size_t size, mpi_share *share)
+static mp_error create_in(mpi_arena *arena, uint64_t identity,
+                          const mpi_share_plan *plan, mpi_share *share)
 {
     mpi_record_id record;
     uint32_t cell;
@@ -142,10 +157,10 @@ static mp_error create_in(mpi_arena *arena, uint64_t identity, mpi_kind kind,
 
     if (err != MP_OK)
         return err;
-    err = take_in(arena, kind, size, &cell, &record);
+    err = take_in(arena, plan, &cell, &record);
     mpi_arena_unlock(arena);
     /* Something small may still fit where something large does not. */
-    if (err == MP_EOVERFLOW && size <= MPI_CELL_ROOM)
+    if (err == MP_EOVERFLOW && plan->size <= MPI_CELL_ROOM)
         arena->is_full = true;
     if (err == MP_OK)
         begin_use(share, arena, cell, record);
@@ -154,15 +169,15 @@ static mp_error create_in(mpi_arena *arena, uint64_t identity, mpi_kind kind,
 
 /* In one that is there: also in one that came from another process, which has
  * it mapped, so that what is made here can be sent there without a handle. */
-static mp_error create_in_any(uint64_t identity, mpi_kind kind, size_t size,
+static mp_error create_in_any(uint64_t identity, const mpi_share_plan *plan,
                               mpi_share *share)
 {
     for (mpi_arena *it = arenas; it != NULL; it = it->next) {
         mp_error err;
 
-        if (it->header->name[0] != '\0' || it->is_full)
+        if (it->storage != MPI_STORAGE_COMMON || it->is_full)
             continue;
-        err = create_in(it, identity, kind, size, share);
+        err = create_in(it, identity, plan, share);
         if (err == MP_OK)
             it->uses++;
         if (err != MP_EOVERFLOW && err != MP_EPROCLIM)
@@ -171,7 +186,7 @@ static mp_error create_in_any(uint64_t identity, mpi_kind kind, size_t size,
     return MP_ENOTFOUND;
 }
 
-static mp_error create_in_new(uint64_t identity, mpi_kind kind, size_t size,
+static mp_error create_in_new(uint64_t identity, const mpi_share_plan *plan,
                               mpi_share *share)
 {
     mpi_arena *arena;
@@ -181,7 +196,7 @@ static mp_error create_in_new(uint64_t identity, mpi_kind kind, size_t size,
         err = mpi_arena_create(&arena);
     if (err != MP_OK)
         return err;
-    err = create_in(arena, identity, kind, size, share);
+    err = create_in(arena, identity, plan, share);
     if (err != MP_OK) {
         mpi_arena_unmap(arena);
         return err;
@@ -190,8 +205,54 @@ static mp_error create_in_new(uint64_t identity, mpi_kind kind, size_t size,
     return MP_OK;
 }
 
-mp_error mpi_share_create(mpi_share *share, mpi_kind kind, const void *initial,
-                          size_t initial_size, size_t size)
+static mp_error create_common(mpi_share *share, uint64_t identity,
+                              const mpi_share_plan *plan)
+{
+    mp_error err = create_in_any(identity, plan, share);
+
+    if (err == MP_ENOTFOUND)
+        err = create_in_new(identity, plan, share);
+    /* Nobody else knows of it yet. */
+    if (err == MP_OK && plan->initial_size > 0)
+        memcpy(share->memory, plan->initial, plan->initial_size);
+    return err;
+}
+
+static mp_error use_cell(mpi_arena *arena, uint64_t identity, uint32_t cell,
+                         mpi_share *share)
+{
+    mpi_record_id record;
+    mp_error err = enter_and_lock(arena, identity);
+
+    if (err != MP_OK)
+        return err;
+    err = mpi_arena_add_record(arena, cell, false, &record);
+    mpi_arena_unlock(arena);
+    if (err == MP_OK)
+        begin_use(share, arena, cell, record);
+    return err;
+}
+
+static mp_error create_private(mpi_share *share, uint64_t identity,
+                               const mpi_share_plan *plan)
+{
+    mpi_arena *arena;
+    mp_error err = watch_forks();
+
+    if (err == MP_OK)
+        err = mpi_arena_create_single(plan, &arena);
+    if (err != MP_OK)
+        return err;
+    err = use_cell(arena, identity, 1, share);
+    if (err != MP_OK) {
+        mpi_arena_unmap(arena);
+        return err;
+    }
+    add_arena(arena);
+    return MP_OK;
+}
+
+mp_error mpi_share_create(mpi_share *share, const mpi_share_plan *plan)
 {
     uint64_t identity;
     mp_error err = mpi_arena_identity(&identity);
@@ -199,12 +260,9 @@ mp_error mpi_share_create(mpi_share *share, mpi_kind kind, const void *initial,
     if (err != MP_OK)
         return err;
     mpos_mutex_lock(&mpi_shares_mutex);
-    err = create_in_any(identity, kind, size, share);
-    if (err == MP_ENOTFOUND)
-        err = create_in_new(identity, kind, size, share);
-    /* Nobody else knows of it yet. */
-    if (err == MP_OK && initial_size > 0)
-        memcpy(share->memory, initial, initial_size);
+    err = plan->storage == MPI_STORAGE_COMMON
+              ? create_common(share, identity, plan)
+              : create_private(share, identity, plan);
     mpos_mutex_unlock(&mpi_shares_mutex);
     return err;
 }
@@ -296,31 +354,30 @@ void mpi_share_close(mpi_share *share)
 
 /* -- Arenas that come from elsewhere --------------------------------------- */
 
-static mpi_arena *find_arena(const void *token)
+static mpi_arena *find_arena(const void *token, bool is_read_only)
 {
     mpi_arena *it = arenas;
 
-    while (it != NULL &&
-           memcmp(it->header->token, token, sizeof(it->header->token)) != 0)
+    while (it != NULL && (it->is_read_only != is_read_only ||
+                          memcmp(it->token, token, sizeof(it->token)) != 0))
         it = it->next;
     return it;
 }
 
-/* With mpi_shares_mutex held; one more use. Takes memory over. */
-static mp_error map_arena(mpos_handle memory, mpi_arena **out)
+/* With mpi_shares_mutex held; one more use. Takes memory over, but not on
+ * failure. */
+static mp_error map_arena(mpos_handle memory, bool is_read_only,
+                          mpi_arena **out)
 {
     mpi_arena *arena;
     mpi_arena *known;
     mp_error err = watch_forks();
 
-    if (err != MP_OK) {
-        mpos_close(memory);
-        return err;
-    }
-    err = mpi_arena_map(memory, &arena);
+    if (err == MP_OK)
+        err = mpi_arena_map(memory, is_read_only, &arena);
     if (err != MP_OK)
         return err;
-    known = find_arena(arena->header->token);
+    known = find_arena(arena->token, is_read_only);
     if (known != NULL) {
         known->uses++;
         mpi_arena_unmap(arena);
@@ -330,6 +387,47 @@ static mp_error map_arena(mpos_handle memory, mpi_arena **out)
     }
     *out = arena;
     return MP_OK;
+}
+
+/* -- Arenas of one thing --------------------------------------------------- */
+
+/* What to call it in a sentence. */
+static const char *title(const mpi_arena *arena)
+{
+    return arena->header->name[0] != '\0' ? arena->header->name : "the file";
+}
+
+static mp_error check_kind(const mpi_arena *arena, mpi_kind kind)
+{
+    uint32_t found = mpi_atomic32_load(&arena->cells[1].kind);
+    const char *name = mpi_share_kind_name((mpi_kind)found);
+
+    if (arena->storage < MPI_STORAGE_NAMED || name == NULL ||
+        arena->header->kept_end < 2)
+        return mpi_fail(MP_EPROTO, "it is damaged");
+    if (found != (uint32_t)kind)
+        return mpi_fail(MP_ETYPE, "'%s' is of kind %s, not %s", title(arena),
+                        name, mpi_share_kind_name(kind));
+    return MP_OK;
+}
+
+/* It is in the list, and has its memory; but nothing can be attached. */
+static void begin_reading(mpi_share *share, mpi_arena *arena)
+{
+    begin_use(share, arena, 1, (mpi_record_id){0});
+}
+
+/* With mpi_shares_mutex held. */
+static mp_error use_opened(mpi_arena *arena, uint64_t identity, mpi_kind kind,
+                           mpi_share *share)
+{
+    mp_error err = check_kind(arena, kind);
+
+    if (err == MP_OK && arena->is_read_only)
+        begin_reading(share, arena);
+    else if (err == MP_OK)
+        err = use_cell(arena, identity, 1, share);
+    return err;
 }
 
 /* -- Travelling ------------------------------------------------------------ */
@@ -396,20 +494,23 @@ mp_error mpi_share_reduce(mpi_share *share, mpi_transport *transport,
                           mp_obj **state)
 {
     mp_obj *items[STATE_SIZE];
-    mpi_record_id record;
-    mp_error err = mpi_share_attach(share);
+    mpi_record_id record = {0};
+    bool is_read_only = mpi_share_is_read_only(share);
+    mp_error err = is_read_only ? MP_OK : mpi_share_attach(share);
 
     if (err == MP_OK)
         err = add_memory(share->arena, transport, &items[STATE_MEMORY]);
     if (err != MP_OK)
         return err;
-    err = put_on_way(share, &transport->parcel, &record);
+    /* Who only reads has no record, on its way neither. */
+    if (!is_read_only)
+        err = put_on_way(share, &transport->parcel, &record);
     if (err != MP_OK) {
         mp_obj_unref(items[STATE_MEMORY]);
         return err;
     }
-    items[STATE_TOKEN] = mp_obj_bytes(share->arena->header->token,
-                                      sizeof(share->arena->header->token));
+    items[STATE_TOKEN] =
+        mp_obj_bytes(share->arena->token, sizeof(share->arena->token));
     items[STATE_RECORD] = mp_obj_int(record.number);
     items[STATE_SERIAL] = mp_obj_int(record.serial);
     *state = mp_obj_tuple(items, STATE_SIZE);
@@ -421,6 +522,7 @@ typedef struct state {
     int64_t memory;
     const void *token;
     mpi_record_id record;
+    bool is_read_only; /* and has no record */
 } state;
 
 static bool get_number(const mp_obj *tuple, int64_t index, uint32_t *out)
@@ -448,6 +550,7 @@ static mp_error read_state(const mp_obj *obj, state *out)
         !get_number(obj, STATE_RECORD, &out->record.number) ||
         !get_number(obj, STATE_SERIAL, &out->record.serial))
         return mpi_fail(MP_EUNPICKLE, "this is nothing in shared memory");
+    out->is_read_only = out->record.number == 0;
     out->has_memory = !mp_obj_is_none(memory);
     if (out->has_memory && mp_obj_as_int(memory, &out->memory) != MP_OK)
         return mpi_fail(MP_EUNPICKLE, "this is nothing in shared memory");
@@ -461,7 +564,7 @@ static mp_error get_arena(const state *from, mpi_transport *transport,
     mpos_handle memory;
     mp_error err;
 
-    *out = find_arena(from->token);
+    *out = find_arena(from->token, from->is_read_only);
     if (*out != NULL) {
         (*out)->uses++;
         return MP_OK;
@@ -471,7 +574,12 @@ static mp_error get_arena(const state *from, mpi_transport *transport,
                                     "is in, and no handle could come along; "
                                     "pass it as an argument");
     err = mpi_transport_take(transport, from->memory, &memory);
-    return err == MP_OK ? map_arena(memory, out) : err;
+    if (err != MP_OK)
+        return err;
+    err = map_arena(memory, from->is_read_only, out);
+    if (err != MP_OK)
+        mpos_close(memory);
+    return err;
 }
 
 static mp_error take_over(mpi_arena *arena, uint64_t identity, mpi_kind kind,
@@ -503,10 +611,14 @@ static mp_error rebuild(mpi_share *share, uint64_t identity, mpi_kind kind,
 
     if (err != MP_OK)
         return err;
-    err = take_over(arena, identity, kind, from->record, &cell);
-    if (err == MP_OK)
-        begin_use(share, arena, cell, from->record);
-    else
+    if (from->is_read_only) {
+        err = use_opened(arena, identity, kind, share);
+    } else {
+        err = take_over(arena, identity, kind, from->record, &cell);
+        if (err == MP_OK)
+            begin_use(share, arena, cell, from->record);
+    }
+    if (err != MP_OK)
         drop_arena(arena);
     return err;
 }
@@ -610,10 +722,17 @@ mp_error mpi_parcel_take(mpi_parcel *parcel)
 
 /* -- Named things ---------------------------------------------------------- */
 
-mp_error mpi_share_image(const char *name, mpi_kind kind, const void *initial,
-                         size_t size, void **image, size_t *image_size)
+mp_error mpi_share_make_image(const mpi_share_plan *plan,
+                              mpi_share_image *image)
 {
-    return mpi_arena_image(name, kind, initial, size, image, image_size);
+    void *data;
+    mp_error err = mpi_arena_size(plan, &image->size);
+
+    if (err == MP_OK)
+        err = mpi_arena_image(plan, &data, &image->bytes.size);
+    if (err == MP_OK)
+        image->bytes.data = data;
+    return err;
 }
 
 const char *mpi_share_name(const mpi_share *share)
@@ -621,50 +740,35 @@ const char *mpi_share_name(const mpi_share *share)
     return share->arena == NULL ? "" : share->arena->header->name;
 }
 
-static mp_error check_kind(const mpi_arena *arena, mpi_kind kind)
+/* Others are let in only after the reset, and also after a failure: a fork may
+ * have made a copy of the handle. */
+static mp_error map_opened(mpos_handle handle, mpi_share_access access,
+                           mpi_arena **out)
 {
-    uint32_t found = mpi_atomic32_load(&arena->cells[1].kind);
-    const char *name = mpi_share_kind_name((mpi_kind)found);
+    mp_error err = map_arena(handle, access == MPI_SHARE_READ, out);
 
-    if (arena->header->name[0] == '\0' || name == NULL)
-        return mpi_fail(MP_EPROTO, "it is damaged");
-    if (found != (uint32_t)kind)
-        return mpi_fail(MP_ETYPE, "'%s' is of kind %s, not %s",
-                        arena->header->name, name, mpi_share_kind_name(kind));
-    return MP_OK;
-}
-
-static mp_error use_named(mpi_arena *arena, uint64_t identity, mpi_kind kind,
-                          mpi_share *share)
-{
-    mpi_record_id record;
-    mp_error err = check_kind(arena, kind);
-
-    if (err == MP_OK)
-        err = enter_and_lock(arena, identity);
+    if (err == MP_OK && access == MPI_SHARE_ALONE)
+        mpi_arena_reset(*out);
+    if (access == MPI_SHARE_ALONE)
+        mpos_file_admit(err == MP_OK ? (*out)->memory : handle);
     if (err != MP_OK)
-        return err;
-    err = mpi_arena_add_record(arena, 1, false, &record);
-    mpi_arena_unlock(arena);
-    if (err == MP_OK)
-        begin_use(share, arena, 1, record);
+        mpos_close(handle);
     return err;
 }
 
-mp_error mpi_share_open(mpi_share *share, mpi_kind kind, mpos_handle handle)
+mp_error mpi_share_open(mpi_share *share, mpi_kind kind, mpos_handle handle,
+                        mpi_share_access access)
 {
     mpi_arena *arena;
-    uint64_t identity;
-    mp_error err = mpi_arena_identity(&identity);
+    uint64_t identity = 0;
+    /* Its failure is told below: the handle is to be let go of first. */
+    mp_error who = mpi_arena_identity(&identity);
+    mp_error err;
 
-    if (err != MP_OK) {
-        mpos_close(handle);
-        return err;
-    }
     mpos_mutex_lock(&mpi_shares_mutex);
-    err = map_arena(handle, &arena);
+    err = map_opened(handle, access, &arena);
     if (err == MP_OK) {
-        err = use_named(arena, identity, kind, share);
+        err = who != MP_OK ? who : use_opened(arena, identity, kind, share);
         if (err != MP_OK)
             drop_arena(arena);
     }
@@ -672,18 +776,164 @@ mp_error mpi_share_open(mpi_share *share, mpi_kind kind, mpos_handle handle)
     return err;
 }
 
+/* The cell behind the thing's own. */
+static mp_error use_rlock(const mpi_share *share, uint64_t identity,
+                          mpi_share *rlock)
+{
+    mpi_arena *arena = share->arena;
+    uint32_t cell = 1 + arena->cells[1].count;
+    mp_error err;
+
+    if (cell < 2 || cell >= arena->header->kept_end ||
+        cell >= mpi_arena_cell_count(arena) ||
+        mpi_atomic32_load(&arena->cells[cell].kind) != MPI_RLOCK)
+        return mpi_fail(MP_EPROTO, "'%s' has no lock", title(arena));
+    err = use_cell(arena, identity, cell, rlock);
+    if (err == MP_OK)
+        arena->uses++;
+    return err;
+}
+
+mp_error mpi_share_open_rlock(const mpi_share *share, mpi_share *rlock)
+{
+    uint64_t identity;
+    mp_error err = mpi_arena_identity(&identity);
+
+    if (err != MP_OK)
+        return err;
+    mpos_mutex_lock(&mpi_shares_mutex);
+    err = use_rlock(share, identity, rlock);
+    mpos_mutex_unlock(&mpi_shares_mutex);
+    return err;
+}
+
+size_t mpi_share_size(const mpi_share *share)
+{
+    const mpi_arena *arena = share->arena;
+    const mpi_cell *cell = &arena->cells[share->cell];
+    uint32_t end = mpi_arena_cell_count(arena);
+    uint32_t left = end > share->cell ? end - share->cell : 0;
+    uint32_t count = cell->count < left ? cell->count : left;
+
+    if (count == 0)
+        count = 1;
+    return (size_t)count * MPI_CELL_SIZE - (MPI_CELL_SIZE - MPI_CELL_ROOM);
+}
+
+mpi_storage mpi_share_storage(const mpi_share *share)
+{
+    return (mpi_storage)share->arena->storage;
+}
+
+bool mpi_share_is_read_only(const mpi_share *share)
+{
+    return share->arena != NULL && share->arena->is_read_only;
+}
+
 mp_error mpi_share_look(mpos_handle handle, mpi_kind *kind,
                         int64_t *creator_pid)
 {
     mpi_arena *arena;
-    mp_error err = mpi_arena_map(handle, &arena);
+    mp_error err = mpi_arena_map(handle, false, &arena);
 
-    if (err != MP_OK)
+    if (err != MP_OK) {
+        mpos_close(handle);
         return err;
+    }
     *kind = (mpi_kind)mpi_atomic32_load(&arena->cells[1].kind);
     *creator_pid = arena->header->creator_pid;
     mpi_arena_unmap(arena);
     return MP_OK;
+}
+
+/* -- Data behind a thing --------------------------------------------------- */
+
+/* Others write to the header, and may lie: touching what the memory does not
+ * have is a SIGBUS. The system is asked when they say that it grew. */
+static size_t reserved_size(mpi_arena *arena)
+{
+    uint64_t told = mpi_atomic64_load(&arena->header->data_size);
+    size_t size = 0;
+
+    if (told <= mpi_atomic64_load(&arena->data_proved))
+        return (size_t)told;
+    if (mpos_memory_size(arena->memory, &size) != MP_OK ||
+        size < arena->data_offset)
+        return 0;
+    size -= arena->data_offset;
+    mpi_atomic64_store(&arena->data_proved, size);
+    return told < size ? (size_t)told : size;
+}
+
+size_t mpi_share_data_size(const mpi_share *share)
+{
+    return reserved_size(share->arena);
+}
+
+mp_error mpi_share_map_data(const mpi_share *share, size_t size, void **address)
+{
+    const mpi_arena *arena = share->arena;
+    const mpos_extent extent = {
+        .offset = arena->data_offset,
+        .size = size,
+        .is_read_only = arena->is_read_only,
+    };
+
+    if (extent.offset == 0 ||
+        (!mpos_system.memory_grows && size > mpi_share_data_size(share)))
+        return mpi_fail(MP_EPROTO, "the memory is cut short");
+    return mpos_memory_map(arena->memory, &extent, address);
+}
+
+/* With the arena's lock held. */
+static mp_error grow_data(mpi_arena *arena, size_t size)
+{
+    size_t reserved = reserved_size(arena);
+    size_t begin = arena->data_offset;
+    mp_error err;
+
+    if (size <= reserved)
+        return MP_OK;
+    if (!mpos_system.memory_grows)
+        return mpi_fail(MP_ENOTSUP, "memory does not grow on this system");
+    if (size > (size_t)PTRDIFF_MAX - begin)
+        return mpi_fail(MP_EOVERFLOW, "%zu bytes are more than there can be",
+                        size);
+    err = mpos_memory_grow(arena->memory, begin + reserved, begin + size);
+    if (err == MP_OK)
+        mpi_atomic64_store(&arena->header->data_size, size);
+    return err;
+}
+
+mp_error mpi_share_grow_data(mpi_share *share, size_t size)
+{
+    mpi_arena *arena = share->arena;
+    mp_error err = mpi_share_attach(share);
+
+    if (err != MP_OK)
+        return err;
+    mpos_mutex_lock(&mpi_shares_mutex);
+    err = mpi_arena_lock(arena);
+    if (err == MP_OK) {
+        err = grow_data(arena, size);
+        mpi_arena_unlock(arena);
+    }
+    mpos_mutex_unlock(&mpi_shares_mutex);
+    return err;
+}
+
+mp_error mpi_share_sync(const mpi_share *share, void *data, size_t size)
+{
+    const mpi_arena *arena = share->arena;
+    mp_error err = MP_OK;
+
+    if (mpi_share_storage(share) != MPI_STORAGE_FILE)
+        return mpi_fail(MP_ENOTSUP, "it is in no file");
+    if (data != NULL)
+        err = mpos_memory_sync(arena->memory, data, size);
+    if (err != MP_OK)
+        return err;
+    return mpos_memory_sync(arena->memory, arena->header, arena->mapped_size);
 }
 
 /* -- Death ----------------------------------------------------------------- */
@@ -737,6 +987,17 @@ static bool was_just_alive(mpi_arena *arena, uint32_t owner)
     return false;
 }
 
+/*
+ * As a rule it has been buried since, and the word is another one. But in a
+ * damaged file, or one that a crash of the machine cut off from its table, the
+ * word would stay. So the number is taken for the while: nobody may get it who
+ * then is buried in its stead. Who is killed here leaves it to the next.
+ */
+static bool claim(mpi_arena *arena, uint32_t owner)
+{
+    return mpi_atomic64_change(&arena->processes[owner - 1], 0, nobody_alive);
+}
+
 bool mpi_share_look_at(mpi_share *share, uint32_t owner)
 {
     mpi_arena *arena = share->arena;
@@ -746,11 +1007,13 @@ bool mpi_share_look_at(mpi_share *share, uint32_t owner)
         return true;
     if (owner <= arena->process_capacity) {
         identity = mpi_atomic64_load(&arena->processes[owner - 1]);
-        /* It has been buried since, and the word is another one. */
-        if (identity == 0)
-            return false;
-        if (mpi_arena_is_alive(identity))
+        if (identity == 0) {
+            if (!claim(arena, owner))
+                return false;
+            identity = nobody_alive;
+        } else if (mpi_arena_is_alive(identity)) {
             return true;
+        }
     }
     if (share == &arena->lock)
         bury_holder(arena, owner, identity);

@@ -61,10 +61,32 @@ static inline uint32_t mpi_share_self(const mpi_share *share)
     return mpi_atomic32_load(&share->self);
 }
 
-/* A thing of size bytes that begin with a copy of initial, in an arena that
- * this process has, or in a new one. MP_ENOSPC, MP_EMFILE, MP_ENOMEM. */
-mp_error mpi_share_create(mpi_share *share, mpi_kind kind, const void *initial,
-                          size_t initial_size, size_t size);
+typedef enum mpi_storage {
+    MPI_STORAGE_COMMON,  /* beside other things, in cells only */
+    MPI_STORAGE_PRIVATE, /* without a name, in an arena of its own */
+    MPI_STORAGE_NAMED,
+    MPI_STORAGE_FILE,
+} mpi_storage;
+
+/* What is to be made. But for kind, initial, initial_size and size all is for
+ * what has an arena of its own. */
+typedef struct mpi_share_plan {
+    mpi_storage storage;
+    mpi_kind kind;
+    const void *initial; /* what it begins with; zeros follow */
+    size_t initial_size;
+    size_t size;      /* in cells, see mpi_share.memory */
+    bool has_rlock;   /* that goes with it, see mpi_share_open_rlock() */
+    size_t data_size; /* reserved behind it, see mpi_share_map_data() */
+    /* What that begins with, if it has a name or is in a file: others must not
+     * find it without. */
+    mpos_bytes data;
+    const char *name; /* if it has one */
+} mpi_share_plan;
+
+/* Something without a name: COMMON, in an arena that this process has, or in a
+ * new one; or PRIVATE. MP_ENOSPC, MP_EMFILE, MP_ENOMEM, MP_EOVERFLOW. */
+mp_error mpi_share_create(mpi_share *share, const mpi_share_plan *plan);
 /* In the process that calls, once after each fork; cheap if done.
  * MP_ECLOSED: everybody else has closed it meanwhile. MP_EPROCLIM. */
 mp_error mpi_share_attach(mpi_share *share);
@@ -87,15 +109,46 @@ mp_error mpi_share_rebuild(mpi_share *share, mpi_kind kind, const mp_obj *obj,
 
 /* -- Named things ---------------------------------------------------------- */
 
-/* The bytes of an arena with one thing, for mpos_named_create(); malloc'ed. */
-mp_error mpi_share_image(const char *name, mpi_kind kind, const void *initial,
-                         size_t size, void **image, size_t *image_size);
+/* What memory for the plan begins with, malloc'ed, and its whole size: for
+ * mpos_named_create() and mpos_file_create(). */
+typedef struct mpi_share_image {
+    mpos_bytes bytes;
+    size_t size;
+} mpi_share_image;
+mp_error mpi_share_make_image(const mpi_share_plan *plan,
+                              mpi_share_image *image);
 /* "" if it has none. */
 const char *mpi_share_name(const mpi_share *share);
+typedef enum mpi_share_access {
+    MPI_SHARE_USE,
+    MPI_SHARE_READ,  /* only what there is to read can be done with it */
+    MPI_SHARE_ALONE, /* as mpos_file_open() says: who used it is dead */
+} mpi_share_access;
+
 /* The thing in such an arena. Takes handle over, on failure too.
  * MP_ETYPE: it is of another kind. MP_EPROTO: truncated or not ours.
  * MP_EVERSION: another version's. */
-mp_error mpi_share_open(mpi_share *share, mpi_kind kind, mpos_handle handle);
+mp_error mpi_share_open(mpi_share *share, mpi_kind kind, mpos_handle handle,
+                        mpi_share_access access);
+/* The RLock that goes with it, of the same arena. MP_EPROTO: none does. */
+mp_error mpi_share_open_rlock(const mpi_share *share, mpi_share *rlock);
+/* How many bytes of the thing itself are there, damaged or not. */
+size_t mpi_share_size(const mpi_share *share);
+mpi_storage mpi_share_storage(const mpi_share *share);
+bool mpi_share_is_read_only(const mpi_share *share);
+
+/* -- Data behind a thing --------------------------------------------------- */
+
+/* How much is reserved. */
+size_t mpi_share_data_size(const mpi_share *share);
+/* Maps the first size bytes; what is not reserved yet must not be touched. The
+ * caller gives it back with mpos_memory_unmap(). */
+mp_error mpi_share_map_data(const mpi_share *share, size_t size,
+                            void **address);
+/* Reserves at least size bytes, zeroed. MP_ENOTSUP where memory can't grow. */
+mp_error mpi_share_grow_data(mpi_share *share, size_t size);
+/* Waits until thing and data have reached the disk. MP_ENOTSUP: no file. */
+mp_error mpi_share_sync(const mpi_share *share, void *data, size_t size);
 /* Without using it: the kind of thing and who created it. Takes handle over. */
 mp_error mpi_share_look(mpos_handle handle, mpi_kind *kind,
                         int64_t *creator_pid);

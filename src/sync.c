@@ -49,8 +49,8 @@ mp_error mpi_sync_check_out(const mpi_sync_type *type, const void *out)
                     type->resource.name);
 }
 
-mp_error mpi_sync_create(const mpi_sync_type *type, const void *initial,
-                         size_t initial_size, size_t size, mpi_sync **out)
+mp_error mpi_sync_make(const mpi_sync_type *type, const mpi_share_plan *plan,
+                       mpi_sync **out)
 {
     mpi_sync *sync;
     mp_error err;
@@ -58,15 +58,27 @@ mp_error mpi_sync_create(const mpi_sync_type *type, const void *initial,
     sync = mpi_sync_new(type);
     if (sync == NULL)
         return mpi_no_memory();
-    err =
-        mpi_share_create(&sync->share, type->kind, initial, initial_size, size);
+    err = mpi_share_create(&sync->share, plan);
     if (err != MP_OK) {
         mpi_sync_unref(type, sync);
-        return mpi_context(err, "can't create a %s", type->resource.name);
+        return mpi_context(err, "can't create a new %s", type->resource.name);
     }
     sync->owner = MPI_SYNC_USER;
     *out = sync;
     return MP_OK;
+}
+
+mp_error mpi_sync_create(const mpi_sync_type *type, const void *initial,
+                         size_t initial_size, size_t size, mpi_sync **out)
+{
+    const mpi_share_plan plan = {
+        .kind = type->kind,
+        .initial = initial,
+        .initial_size = initial_size,
+        .size = size,
+    };
+
+    return mpi_sync_make(type, &plan, out);
 }
 
 static mp_error fail_closed(const mpi_sync_type *type)
@@ -116,7 +128,7 @@ mp_error mpi_sync_reduce(mpi_sync *sync, mpi_transport *transport,
                          mp_obj **state)
 {
     if (sync->share.arena == NULL)
-        return mpi_fail(MP_EPICKLE, "can't pickle a %s that is closed",
+        return mpi_fail(MP_EPICKLE, "can't pickle a closed %s",
                         mpi_share_kind_name((mpi_kind)sync->lifetime.kind));
     return mpi_share_reduce(&sync->share, transport, state);
 }

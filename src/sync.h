@@ -57,7 +57,11 @@ mp_error mpi_sync_rebuild_any(const mpi_resource_type *type,
 mpi_sync *mpi_sync_new(const mpi_sync_type *type);
 /* MP_EINVAL if out is NULL: where the user wants the new one. */
 mp_error mpi_sync_check_out(const mpi_sync_type *type, const void *out);
-/* The same, with a new thing; the user's. */
+/* The same, with a new thing without a name; the user's. plan->kind is the
+ * type's. */
+mp_error mpi_sync_make(const mpi_sync_type *type, const mpi_share_plan *plan,
+                       mpi_sync **out);
+/* The same for something small: size bytes that begin with initial. */
 mp_error mpi_sync_create(const mpi_sync_type *type, const void *initial,
                          size_t initial_size, size_t size, mpi_sync **out);
 void mpi_sync_ref(mpi_sync *sync);
@@ -103,21 +107,44 @@ mp_obj *mpi_sync_box(const mpi_sync_type *type, void *object);
 mp_error mpi_sync_unbox(const mpi_sync_type *type, const mp_obj *obj,
                         mpi_sync **out);
 
-/* -- Named (named.c) ------------------------------------------------------- */
+/* -- Named, or in a file (named.c) ----------------------------------------- */
 
-/* What <multiproc/named.h> calls mp_open_options, NULL allowed. is_same() tells
+/* options are what <multiproc/named.h> calls so, NULL allowed. is_same() tells
  * why the thing that exists is not what initial describes: MP_EEXIST with a
  * sentence; it may be NULL, and is not asked with MP_OPEN_EXISTING. */
 struct mp_open_options;
+typedef struct mpi_open_request {
+    const char *name; /* or path */
+    bool is_path;
+    bool is_read_only; /* a path only; then it must exist */
+    const struct mp_open_options *options;
+    /* To make it by. storage, kind and name are filled in. */
+    mpi_share_plan plan;
+    mp_error (*is_same)(const mpi_share *share, const void *initial);
+    /* Last, new or not: checks what is_same() can't, and opens what the kind
+     * has beside it. NULL: nothing to do. */
+    mp_error (*complete)(mpi_sync *sync,
+                         const struct mpi_open_request *request);
+} mpi_open_request;
+mp_error mpi_sync_find(const mpi_sync_type *type, const mpi_open_request *what,
+                       mpi_sync **out);
+/* The same for something small with a name. */
 mp_error mpi_sync_open(const mpi_sync_type *type, const char *name,
                        const struct mp_open_options *options,
-                       const void *initial, size_t size,
-                       mp_error (*is_same)(const void *memory,
-                                           const void *initial),
-                       mpi_sync **out);
+                       const void *initial, size_t size, mpi_sync **out);
+/* MP_EINVAL with a sentence: it can't be a name. */
+mp_error mpi_name_check(const char *name);
 /* The system's own object, kept in sync->object, if the share has a name, the
  * kind has one, and the system: for mpi_sync_open() and mpi_sync_rebuild(). */
 mp_error mpi_sync_open_object(mpi_sync *sync, mpi_kind kind);
+/* In cells beside what it protects: see mpi_share_plan. */
+enum { MPI_RLOCK_SIZE = 24 };
+/* The RLock that goes with what has a name or a file; one reference, not the
+ * user's. MP_EPROTO: none does. */
+struct mp_rlock;
+mp_error mpi_rlock_open_beside(const mpi_share *share, struct mp_rlock **out);
+/* A new one without a name, not the user's. */
+mp_error mpi_rlock_create_inner(struct mp_rlock **out);
 /* What such an object of a Semaphore's begins with; in semaphore.c, which knows
  * what its memory holds. */
 void mpi_semaphore_describe(const void *memory, uint32_t *value,
@@ -137,11 +164,18 @@ void mpi_rlocks_after_fork(void);
 /* Nor does it run a barrier's action. */
 void mpi_barriers_after_fork(void);
 
+/* -- For what has a lock (lock.c, rlock.c) --------------------------------- */
+
+/* Releases what was acquired with MP_OWNER_DIED so that the next one is told
+ * the same: for who neither needs the news nor mends anything. */
+struct mp_lock;
+struct mp_rlock;
+void mpi_lock_pass_on(struct mp_lock *lock);
+void mpi_rlock_pass_on(struct mp_rlock *lock);
+
 /* -- For conditions (lock.c, rlock.c) -------------------------------------- */
 
 /* The user's lock under a condition. */
-struct mp_lock;
-struct mp_rlock;
 /* MP_ENOTOWNER unless this process has it. */
 mp_error mpi_lock_check_owned(struct mp_lock *lock);
 /* MP_ENOTOWNER unless this thread has it. */

@@ -303,6 +303,15 @@ bool mpi_word_bury(mpos_word *word, uint32_t owner)
     return true;
 }
 
+void mpi_word_give_up(mpos_word *word, mpi_share *share)
+{
+    bool has_queue = mpi_share_queue(share) == MP_OK;
+    mpos_handle queue = has_queue ? mpi_share_queue_of(share) : MPOS_NONE;
+
+    if (mpi_word_bury(word, mpi_share_self(share)) && has_queue)
+        mpos_word_wake(word, queue, INT32_MAX);
+}
+
 /* -- Semaphores ------------------------------------------------------------ */
 
 /*

@@ -42,6 +42,8 @@ mp_error mpi_word_lock_slowly(mpos_word *word, mpi_share *share,
 mp_error mpi_word_unlock_slowly(mpos_word *word, mpi_share *share);
 /* The owner is dead; true: the word was its own. For arena.c. */
 bool mpi_word_bury(mpos_word *word, uint32_t owner);
+/* If this process is the owner: the next one is told MP_OWNER_DIED. */
+void mpi_word_give_up(mpos_word *word, mpi_share *share);
 
 static inline mp_error mpi_word_lock(mpos_word *word, mpi_share *share,
                                      double timeout)

@@ -296,7 +296,8 @@ METHOD_TEST(exit, child_does_not_run_its_parents_finalizers)
     void *address;
 
     cr_assert_eq(mpos_memory_create(4096, &memory), MP_OK);
-    cr_assert_eq(mpos_memory_map(memory, 4096, &address), MP_OK);
+    cr_assert_eq(
+        mpos_memory_map(memory, &(mpos_extent){.size = 4096}, &address), MP_OK);
     mark = address;
     cr_assert_eq(mp_finalizer_create(NULL, set_mark, NULL, 0), MP_OK);
     cr_assert_eq(mp_finalizer_create(NULL, set_mark, NULL, -1), MP_OK);

@@ -176,7 +176,8 @@ static void come_to_board(mp_args *args, const void *thing)
     void *address;
 
     mp_check(mpos_named_open(mp_arg_str(args, count - 2), &memory));
-    mp_check(mpos_memory_map(memory, BOARD_SIZE, &address));
+    mp_check(
+        mpos_memory_map(memory, &(mpos_extent){.size = BOARD_SIZE}, &address));
     mpos_close(memory);
     me.board = address;
     me.slot = &me.board->slots[place];
@@ -439,10 +440,12 @@ static void make_board(crew *it)
 
     snprintf(it->name, sizeof(it->name), "mp storm %lld-%u",
              (long long)mp_getpid(), count++);
-    cr_assert_eq(
-        mpos_named_create(it->name, empty, BOARD_SIZE, 0600, &it->memory),
-        MP_OK, "%s", mp_error_message());
-    cr_assert_eq(mpos_memory_map(it->memory, BOARD_SIZE, &address), MP_OK);
+    cr_assert_eq(mpos_named_create(it->name, (mpos_bytes){empty, BOARD_SIZE}, 0,
+                                   0600, &it->memory),
+                 MP_OK, "%s", mp_error_message());
+    cr_assert_eq(mpos_memory_map(it->memory, &(mpos_extent){.size = BOARD_SIZE},
+                                 &address),
+                 MP_OK);
     it->board = address;
     mpi_atomic64_store(&it->board->last, (uint64_t)mpos_now());
 }

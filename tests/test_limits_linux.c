@@ -94,7 +94,7 @@ static void check_memory(void)
     void *address;
 
     ok(mpos_memory_create(100, &memory));
-    ok(mpos_memory_map(memory, 100, &address));
+    ok(mpos_memory_map(memory, &(mpos_extent){.size = 100}, &address));
     memset(address, 1, 100);
     mpos_memory_unmap(address, 100);
     mpos_close(memory);

@@ -18,7 +18,8 @@ static mpos_handle make_handle(size_t number)
     void *address;
 
     cr_assert_eq(mpos_memory_create(1, &handle), MP_OK);
-    cr_assert_eq(mpos_memory_map(handle, 1, &address), MP_OK);
+    cr_assert_eq(mpos_memory_map(handle, &(mpos_extent){.size = 1}, &address),
+                 MP_OK);
     *(unsigned char *)address = (unsigned char)number;
     mpos_memory_unmap(address, 1);
     return handle;
@@ -28,7 +29,8 @@ static void expect_handle(mpos_handle handle, size_t number)
 {
     void *address;
 
-    cr_assert_eq(mpos_memory_map(handle, 1, &address), MP_OK);
+    cr_assert_eq(mpos_memory_map(handle, &(mpos_extent){.size = 1}, &address),
+                 MP_OK);
     cr_assert_eq(*(unsigned char *)address, number);
     mpos_memory_unmap(address, 1);
     mpos_close(handle);

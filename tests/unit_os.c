@@ -647,8 +647,8 @@ Test(os_memory, begins_zeroed_and_is_shared_between_mappings)
     void *second = NULL;
 
     ok(mpos_memory_create(size, &memory));
-    ok(mpos_memory_map(memory, size, &first));
-    ok(mpos_memory_map(memory, size, &second));
+    ok(mpos_memory_map(memory, &(mpos_extent){.size = size}, &first));
+    ok(mpos_memory_map(memory, &(mpos_extent){.size = size}, &second));
     cr_assert_neq(first, second);
     cr_assert(is_zero(first, size));
     memset(first, 'x', size);
@@ -664,7 +664,7 @@ Test(os_memory, outlives_its_handle_while_it_is_mapped)
     void *place = NULL;
 
     ok(mpos_memory_create(10, &memory));
-    ok(mpos_memory_map(memory, 10, &place));
+    ok(mpos_memory_map(memory, &(mpos_extent){.size = 10}, &place));
     mpos_close(memory);
     memset(place, 'x', 10);
     mpos_memory_unmap(place, 10);

@@ -1423,7 +1423,8 @@ static void set_up_name(void)
 
 static mp_error create_named(unsigned permissions, mpos_handle *handle)
 {
-    return mpos_named_create(own_name, "image", 6, permissions, handle);
+    return mpos_named_create(own_name, (mpos_bytes){"image", 6}, 0, permissions,
+                             handle);
 }
 
 TestSuite(os_named, .init = set_up_name);
@@ -1585,6 +1586,26 @@ static size_t count_drafts(void)
     return support_shared_names(".multiproc-");
 }
 
+Test(os_named, all_of_it_has_its_place_though_nothing_was_written)
+{
+    const size_t size = (size_t)1 << 25;
+    struct stat status;
+    mpos_handle made;
+
+    ok(mpos_named_create(own_name, (mpos_bytes){"image", 6}, size, 0600,
+                         &made));
+    cr_assert_eq(stat(named_path(), &status), 0);
+    cr_assert_eq((size_t)status.st_size, size);
+    cr_assert_geq((size_t)status.st_blocks * 512, size);
+    mpos_close(made);
+    ok(mpos_named_unlink(own_name, true));
+    cr_assert_eq(mpos_named_create(own_name, (mpos_bytes){"image", 6},
+                                   SIZE_MAX / 4, 0600, &made),
+                 MP_ENOSPC);
+    cr_assert_eq(mpos_named_unlink(own_name, false), MP_ENOTFOUND);
+    cr_assert_eq(count_drafts(), 0U);
+}
+
 /* A file that its maker would have given a name. */
 static void leave_draft(long long pid, unsigned long long start_time,
                         char path[128])
@@ -1635,13 +1656,14 @@ Test(os_named, no_descriptor_left_is_an_error_that_leaves_nothing)
     made = 42;
     use_up_descriptors();
     check_full(mpos_named_open(own_name, &opened));
-    check_full(create_named(0600, &made));
     check_full(mpos_named_unlink(own_name, true));
     check_full(mpos_named_list(count_own, counts));
+    ok(mpos_named_unlink(own_name, false));
+    check_full(create_named(0600, &made));
     cr_assert_eq(made, 42);
     cr_assert_eq(opened, 42);
     allow_descriptors();
-    ok(mpos_named_unlink(own_name, false));
+    cr_assert_eq(mpos_named_unlink(own_name, false), MP_ENOTFOUND);
     cr_assert_eq(count_drafts(), 0U);
 }
 
@@ -1666,8 +1688,8 @@ static int create_without_room(void)
     size_t before = support_open_handles();
 
     limit_file_size(IMAGE_SIZE / 2);
-    if (mpos_named_create(own_name, image, sizeof(image), 0600, &made) !=
-        MP_ENOSPC)
+    if (mpos_named_create(own_name, (mpos_bytes){image, sizeof(image)}, 0, 0600,
+                          &made) != MP_ENOSPC)
         return 1;
     if (made != 42 || support_open_handles() != before)
         return 2;

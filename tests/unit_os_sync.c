@@ -179,8 +179,8 @@ static int role_create(void)
     for (;;) {
         mpos_handle made;
 
-        if (mpos_named_create(common->name, image, sizeof(image), 0600,
-                              &made) != MP_OK)
+        if (mpos_named_create(common->name, (mpos_bytes){image, sizeof(image)},
+                              0, 0600, &made) != MP_OK)
             return 1;
         mpos_close(made);
         mpos_named_unlink(common->name, false);
@@ -205,7 +205,8 @@ static void map_common(size_t size)
 {
     void *place;
 
-    if (mpos_memory_map(memory, size, &place) != MP_OK ||
+    if (mpos_memory_map(memory, &(mpos_extent){.size = size}, &place) !=
+            MP_OK ||
         mpos_word_queue(key, &queue) != MP_OK)
         mpos_exit(91);
     common = place;
@@ -586,7 +587,8 @@ static mpos_handle create(const char *image)
 {
     mpos_handle made = MPOS_NONE;
 
-    ok(mpos_named_create(common->name, image, strlen(image) + 1, 0600, &made));
+    ok(mpos_named_create(common->name, (mpos_bytes){image, strlen(image) + 1},
+                         0, 0600, &made));
     return made;
 }
 
@@ -602,7 +604,7 @@ static char *text_of(mpos_handle handle)
 {
     void *text = NULL;
 
-    ok(mpos_memory_map(handle, SMALL, &text));
+    ok(mpos_memory_map(handle, &(mpos_extent){.size = SMALL}, &text));
     return text;
 }
 
@@ -700,12 +702,41 @@ Test(os_named, memory_is_as_large_as_its_image)
     void *bytes = NULL;
 
     image[100000] = 'z';
-    ok(mpos_named_create(common->name, image, sizeof(image), 0600, &made));
+    ok(mpos_named_create(common->name, (mpos_bytes){image, sizeof(image)}, 0,
+                         0600, &made));
     ok(mpos_memory_size(made, &size));
     cr_assert_geq(size, sizeof(image));
-    ok(mpos_memory_map(made, sizeof(image), &bytes));
+    ok(mpos_memory_map(made, &(mpos_extent){.size = sizeof(image)}, &bytes));
     cr_assert_arr_eq(bytes, image, sizeof(image));
     mpos_memory_unmap(bytes, sizeof(image));
+    mpos_close(made);
+    remove_name();
+}
+
+Test(os_named, memory_goes_on_with_zeros_behind_its_image)
+{
+    const size_t size = (size_t)3 * MPOS_MAP_UNIT;
+    mpos_handle made;
+    size_t found = 0;
+    unsigned char *bytes;
+    void *place = NULL;
+
+    ok(mpos_named_create(common->name, (mpos_bytes){"image", 6}, size, 0600,
+                         &made));
+    ok(mpos_memory_size(made, &found));
+    cr_assert_geq(found, size);
+    ok(mpos_memory_map(made, &(mpos_extent){.size = size}, &place));
+    bytes = place;
+    cr_assert_str_eq((char *)bytes, "image");
+    cr_assert(is_zero(bytes + 6, size - 6));
+    bytes[size - 1] = 'z';
+    mpos_memory_unmap(place, size);
+    ok(mpos_memory_map(
+        made, &(mpos_extent){(uint64_t)2 * MPOS_MAP_UNIT, MPOS_MAP_UNIT, true},
+        &place));
+    bytes = place;
+    cr_assert_eq(bytes[MPOS_MAP_UNIT - 1], 'z');
+    mpos_memory_unmap(place, MPOS_MAP_UNIT);
     mpos_close(made);
     remove_name();
 }
@@ -716,7 +747,8 @@ Test(os_named, what_exists_is_not_created_again)
     mpos_handle other = 42;
     char *text;
 
-    cr_assert_eq(mpos_named_create(common->name, "other", 6, 0600, &other),
+    cr_assert_eq(mpos_named_create(common->name, (mpos_bytes){"other", 6}, 0,
+                                   0600, &other),
                  MP_EEXIST);
     cr_assert_eq(other, 42);
     cr_assert_not_null(strstr(mp_error_message(), common->name));
@@ -881,7 +913,8 @@ static void race_to_create(void *argument)
 
     mpi_atomic32_add(&common->asleep, 1);
     sleep_on(&common->word, round);
-    error = mpos_named_create(common->name, "x", 2, 0600, &made);
+    error =
+        mpos_named_create(common->name, (mpos_bytes){"x", 2}, 0, 0600, &made);
     if (error == MP_OK)
         mpi_atomic32_add(&common->awake, 1);
     else if (error != MP_EEXIST)
@@ -925,7 +958,8 @@ static void open_again_and_again(void *argument)
         if (mpos_named_open(common->name, &opened) != MP_OK)
             continue;
         mpi_atomic32_add(&common->awake, 1);
-        if (mpos_named_create(common->name, "y", 2, 0600, &other) != MP_EEXIST)
+        if (mpos_named_create(common->name, (mpos_bytes){"y", 2}, 0, 0600,
+                              &other) != MP_EEXIST)
             mpi_atomic32_add(&common->failures, 1);
         mpos_close(opened);
     }
@@ -943,7 +977,8 @@ Test(os_named, unused_is_never_unlinked_under_one_who_opens_it, .timeout = 60)
         mp_error error;
 
         cr_assert_lt(mpos_now(), patience);
-        error = mpos_named_create(common->name, "x", 2, 0600, &made);
+        error = mpos_named_create(common->name, (mpos_bytes){"x", 2}, 0, 0600,
+                                  &made);
         if (error == MP_OK)
             mpos_close(made);
         else
@@ -970,7 +1005,7 @@ static void check_whole(void)
     ok(error);
     ok(mpos_memory_size(opened, &size));
     cr_assert_geq(size, (size_t)IMAGE_SIZE);
-    ok(mpos_memory_map(opened, IMAGE_SIZE, &bytes));
+    ok(mpos_memory_map(opened, &(mpos_extent){.size = IMAGE_SIZE}, &bytes));
     for (size_t i = 0; i < IMAGE_SIZE; i++)
         cr_assert_eq(((unsigned char *)bytes)[i], 'x', "byte %zu", i);
     mpos_memory_unmap(bytes, IMAGE_SIZE);

@@ -9,7 +9,7 @@
 #include "system.h"
 #include "testing.h"
 
-#include "os.h"
+#include "os_internal.h"
 
 #include <windows.h>
 
@@ -151,7 +151,8 @@ static void change_memory(mpos_handle memory)
 {
     int *numbers;
 
-    if (mpos_memory_map(memory, 5000, (void **)&numbers) != MP_OK)
+    if (mpos_memory_map(memory, &(mpos_extent){.size = 5000},
+                        (void **)&numbers) != MP_OK)
         mpos_exit(95);
     numbers[1249] = 42;
     mpos_exit(numbers[0]);
@@ -200,7 +201,8 @@ static words *map_words(mpos_handle memory)
 {
     void *place;
 
-    if (mpos_memory_map(memory, sizeof(words), &place) != MP_OK)
+    if (mpos_memory_map(memory, &(mpos_extent){.size = sizeof(words)},
+                        &place) != MP_OK)
         mpos_exit(94);
     return place;
 }
@@ -261,8 +263,8 @@ static void create_for_ever(const char *rest)
 
     memset(image, 'x', sizeof(image));
     for (;;) {
-        if (mpos_named_create(rest + 1, image, sizeof(image), 0, &made) ==
-            MP_OK)
+        if (mpos_named_create(rest + 1, (mpos_bytes){image, sizeof(image)}, 0,
+                              0, &made) == MP_OK)
             mpos_close(made);
     }
 }
@@ -273,7 +275,8 @@ static void die_with_mutex(mpos_handle mutex, const char *rest)
     mpos_handle memory = (mpos_handle)strtoll(rest + 1, NULL, 10);
     int *numbers;
 
-    if (mpos_memory_map(memory, sizeof(*numbers), (void **)&numbers) != MP_OK ||
+    if (mpos_memory_map(memory, &(mpos_extent){.size = sizeof(*numbers)},
+                        (void **)&numbers) != MP_OK ||
         mpos_object_wait(mutex, in_seconds(20)) != MP_OK)
         mpos_exit(92);
     numbers[0] = 42;
@@ -1176,7 +1179,9 @@ Test(os_win32, memory_is_zeroed_and_shared_with_a_child)
     cr_assert_eq(mpos_memory_size(memory, &size), MP_OK);
     cr_assert_geq(size, 5000);
     cr_assert_lt(size, 5000 + 65536);
-    cr_assert_eq(mpos_memory_map(memory, 5000, (void **)&numbers), MP_OK);
+    cr_assert_eq(mpos_memory_map(memory, &(mpos_extent){.size = 5000},
+                                 (void **)&numbers),
+                 MP_OK);
     cr_assert_eq(numbers[0], 0);
     cr_assert_eq(numbers[1249], 0);
     numbers[0] = 17;
@@ -1250,6 +1255,25 @@ Test(os_win32, deadlines_are_kept_and_never_early)
     cr_assert_geq(mpos_now(), deadline);
     cr_assert_eq(mpos_wait(&item, 1, INT64_MIN), MP_TIMED_OUT);
     cr_assert_lt(mpos_now() - begin, 10 * SECOND);
+}
+
+/* Of a process that we may not open, only the list tells. */
+Test(os_win32, a_start_time_is_the_same_in_the_list_of_all_processes)
+{
+    mpos_process child = start("sleep", NULL, 0);
+    int64_t pid = child.pid;
+    uint64_t own = 0, listed = 0;
+
+    cr_assert_eq(mpos_start_time(mpos_pid(), &own), MP_OK);
+    cr_assert_eq(mpi_win32_list_start_time(mpos_pid(), &listed), MP_OK, "%s",
+                 mp_error_message());
+    cr_assert_eq(own, listed);
+    cr_assert_eq(mpi_win32_list_start_time(pid, &listed), MP_OK);
+    cr_assert_eq(child.start_time, listed);
+    cr_assert_eq(mpos_send_signal(&child, MPOS_KILL), MP_OK);
+    cr_assert_eq(end_of(&child), -9);
+    cr_assert_eq(mpi_win32_list_start_time(pid, &listed), MP_ENOTFOUND);
+    cr_assert_eq(mpi_win32_list_start_time(-1, &listed), MP_ENOTFOUND);
 }
 
 Test(os_win32, there_is_at_least_one_processor)
@@ -1497,7 +1521,9 @@ Test(os_win32, a_name_that_is_no_memory_of_ours_is_told_apart)
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(mpos_named_open(name, &handle), MP_EPROTO);
         cr_assert_not_null(strstr(mp_error_message(), name));
-        cr_assert_eq(mpos_named_create(name, "x", 2, 0, &handle), MP_EEXIST);
+        cr_assert_eq(
+            mpos_named_create(name, (mpos_bytes){"x", 2}, 0, 0, &handle),
+            MP_EEXIST);
         CloseHandle(foreign);
         foreign = create_foreign_section(name);
     }
@@ -1526,7 +1552,8 @@ Test(os_win32, a_half_made_section_is_waited_for_until_it_has_gone)
     cr_assert_eq(
         mpos_thread_start(close_section_later, create_foreign_section(name)),
         MP_OK);
-    cr_assert_eq(mpos_named_create(name, "x", 2, 0, &handle), MP_OK);
+    cr_assert_eq(mpos_named_create(name, (mpos_bytes){"x", 2}, 0, 0, &handle),
+                 MP_OK);
     mpos_close(handle);
 }
 
@@ -1540,7 +1567,9 @@ static bool is_whole(const char *name)
     if (err == MP_ENOTFOUND)
         return false;
     cr_assert_eq(err, MP_OK, "%s", mp_error_message());
-    cr_assert_eq(mpos_memory_map(handle, IMAGE_SIZE, (void **)&bytes), MP_OK);
+    cr_assert_eq(mpos_memory_map(handle, &(mpos_extent){.size = IMAGE_SIZE},
+                                 (void **)&bytes),
+                 MP_OK);
     for (int at = 0; at < IMAGE_SIZE; at++)
         cr_assert_eq(bytes[at], 'x');
     mpos_memory_unmap(bytes, IMAGE_SIZE);
@@ -1583,8 +1612,9 @@ Test(os_win32, our_own_objects_take_no_name_away)
     mpos_handle handle;
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        cr_assert_eq(mpos_named_create(names[i], "x", 2, 0, &handle), MP_OK,
-                     "%s", mp_error_message());
+        cr_assert_eq(
+            mpos_named_create(names[i], (mpos_bytes){"x", 2}, 0, 0, &handle),
+            MP_OK, "%s", mp_error_message());
         mpos_close(handle);
     }
     mpos_close(queue);
@@ -1620,7 +1650,8 @@ Test(os_win32, only_sections_are_listed)
                  mp_error_message());
     cr_assert_eq(found.count, 0);
     CloseHandle(foreign);
-    cr_assert_eq(mpos_named_create(name, "x", 2, 0, &handle), MP_OK);
+    cr_assert_eq(mpos_named_create(name, (mpos_bytes){"x", 2}, 0, 0, &handle),
+                 MP_OK);
     cr_assert_eq(mpos_named_list(count_name, &found), MP_OK);
     cr_assert_eq(found.count, 1);
     mpos_close(handle);
@@ -1855,9 +1886,12 @@ Test(os_win32, a_child_that_dies_abandons_the_mutex_it_inherited)
     choose_name(name);
     strcat(name, "-memory");
     handles[0] = open_object(MPOS_OBJECT_MUTEX, 0, 0);
-    cr_assert_eq(mpos_named_create(name, &zero, sizeof(zero), 0, &handles[1]),
+    cr_assert_eq(mpos_named_create(name, (mpos_bytes){&zero, sizeof(zero)}, 0,
+                                   0, &handles[1]),
                  MP_OK);
-    cr_assert_eq(mpos_memory_map(handles[1], sizeof(zero), (void **)&numbers),
+    cr_assert_eq(mpos_memory_map(handles[1],
+                                 &(mpos_extent){.size = sizeof(zero)},
+                                 (void **)&numbers),
                  MP_OK);
     snprintf(role, sizeof(role), "die-with-mutex:%lld,%lld",
              (long long)handles[0], (long long)handles[1]);
@@ -1915,8 +1949,10 @@ static void use_names_once(void)
     mpos_handle other;
     mpos_handle queue = open_queue("leaks");
 
-    cr_assert_eq(mpos_named_create("leaks", "x", 2, 0, &memory), MP_OK);
-    cr_assert_eq(mpos_named_create("leaks", "x", 2, 0, &other), MP_EEXIST);
+    cr_assert_eq(
+        mpos_named_create("leaks", (mpos_bytes){"x", 2}, 0, 0, &memory), MP_OK);
+    cr_assert_eq(mpos_named_create("leaks", (mpos_bytes){"x", 2}, 0, 0, &other),
+                 MP_EEXIST);
     cr_assert_eq(mpos_named_open("leaks", &other), MP_OK);
     cr_assert_eq(mpos_named_unlink("leaks", true), MP_ESTATE);
     cr_assert_eq(mpos_named_list(count_name, &found), MP_OK);

@@ -45,6 +45,14 @@ MP_API mp_semaphore *mp_arg_semaphore(const mp_args *args, size_t index);
 MP_API mp_event *mp_arg_event(const mp_args *args, size_t index);
 MP_API mp_condition *mp_arg_condition(const mp_args *args, size_t index);
 MP_API mp_barrier *mp_arg_barrier(const mp_args *args, size_t index);
+MP_API mp_value *mp_arg_value(const mp_args *args, size_t index);
+MP_API mp_array *mp_arg_array(const mp_args *args, size_t index);
+MP_API mp_shareable_list *mp_arg_shareable_list(const mp_args *args,
+                                                size_t index);
+MP_API mp_shared_dict *mp_arg_shared_dict(const mp_args *args, size_t index);
+MP_API mp_shared_list *mp_arg_shared_list(const mp_args *args, size_t index);
+MP_API mp_shared_memory *mp_arg_shared_memory(const mp_args *args,
+                                              size_t index);
 
 /* By name; fallback if there is none of that name. */
 MP_API int64_t mp_kwarg_int(const mp_args *args, const char *name,
@@ -75,6 +83,22 @@ MP_API mp_condition *mp_kwarg_condition(const mp_args *args, const char *name,
                                         mp_condition *fallback);
 MP_API mp_barrier *mp_kwarg_barrier(const mp_args *args, const char *name,
                                     mp_barrier *fallback);
+MP_API mp_value *mp_kwarg_value(const mp_args *args, const char *name,
+                                mp_value *fallback);
+MP_API mp_array *mp_kwarg_array(const mp_args *args, const char *name,
+                                mp_array *fallback);
+MP_API mp_shareable_list *mp_kwarg_shareable_list(const mp_args *args,
+                                                  const char *name,
+                                                  mp_shareable_list *fallback);
+MP_API mp_shared_dict *mp_kwarg_shared_dict(const mp_args *args,
+                                            const char *name,
+                                            mp_shared_dict *fallback);
+MP_API mp_shared_list *mp_kwarg_shared_list(const mp_args *args,
+                                            const char *name,
+                                            mp_shared_list *fallback);
+MP_API mp_shared_memory *mp_kwarg_shared_memory(const mp_args *args,
+                                                const char *name,
+                                                mp_shared_memory *fallback);
 
 MP_END_DECLS
 

@@ -19,6 +19,9 @@
  * Connection        mp_connection *
  * Lock, RLock ...   mp_lock *, mp_rlock *, mp_semaphore *, mp_event *,
  *                   mp_condition *, mp_barrier *
+ * Value, Array      mp_value *, mp_array *
+ * SharedMemory ...  mp_shared_memory *, mp_shareable_list *,
+ *                   mp_shared_dict *, mp_shared_list *
  * a function        int (*)(mp_args *)
  * (an address)      any other pointer: an object that can't be pickled; a null
  *                   one is None
@@ -139,6 +142,36 @@ inline mp_obj *mp_box_value(mp_barrier *barrier)
     return mp_obj_barrier(barrier);
 }
 
+inline mp_obj *mp_box_value(mp_value *value)
+{
+    return mp_obj_value(value);
+}
+
+inline mp_obj *mp_box_value(mp_array *array)
+{
+    return mp_obj_array(array);
+}
+
+inline mp_obj *mp_box_value(mp_shareable_list *list)
+{
+    return mp_obj_shareable_list(list);
+}
+
+inline mp_obj *mp_box_value(mp_shared_dict *dict)
+{
+    return mp_obj_shared_dict(dict);
+}
+
+inline mp_obj *mp_box_value(mp_shared_list *list)
+{
+    return mp_obj_shared_list(list);
+}
+
+inline mp_obj *mp_box_value(mp_shared_memory *memory)
+{
+    return mp_obj_shared_memory(memory);
+}
+
 inline mp_obj *mp_box_value(mp_function function)
 {
     return mp_obj_function(function);
@@ -184,34 +217,40 @@ static inline mp_obj *mp_box_object(mp_obj *obj)
 
 /* clang-format off */
 /** Any value as an object; see the table at the top. */
-#define MP_BOX(value)                       \
-    _Generic((value),                       \
-        bool: mp_obj_bool,                  \
-        char: mp_obj_int,                   \
-        signed char: mp_obj_int,            \
-        short: mp_obj_int,                  \
-        int: mp_obj_int,                    \
-        long: mp_obj_int,                   \
-        long long: mp_obj_int,              \
-        unsigned char: mp_obj_uint,         \
-        unsigned short: mp_obj_uint,        \
-        unsigned: mp_obj_uint,              \
-        unsigned long: mp_obj_uint,         \
-        unsigned long long: mp_obj_uint,    \
-        float: mp_obj_float,                \
-        double: mp_obj_float,               \
-        char *: mp_obj_str,                 \
-        const char *: mp_obj_str,           \
-        mp_obj *: mp_box_object,            \
-        const mp_obj *: mp_obj_ref,         \
-        mp_connection *: mp_obj_connection, \
-        mp_lock *: mp_obj_lock,             \
-        mp_rlock *: mp_obj_rlock,           \
-        mp_semaphore *: mp_obj_semaphore,   \
-        mp_event *: mp_obj_event,           \
-        mp_condition *: mp_obj_condition,   \
-        mp_barrier *: mp_obj_barrier,       \
-        mp_function: mp_obj_function,       \
+#define MP_BOX(value)                               \
+    _Generic((value),                               \
+        bool: mp_obj_bool,                          \
+        char: mp_obj_int,                           \
+        signed char: mp_obj_int,                    \
+        short: mp_obj_int,                          \
+        int: mp_obj_int,                            \
+        long: mp_obj_int,                           \
+        long long: mp_obj_int,                      \
+        unsigned char: mp_obj_uint,                 \
+        unsigned short: mp_obj_uint,                \
+        unsigned: mp_obj_uint,                      \
+        unsigned long: mp_obj_uint,                 \
+        unsigned long long: mp_obj_uint,            \
+        float: mp_obj_float,                        \
+        double: mp_obj_float,                       \
+        char *: mp_obj_str,                         \
+        const char *: mp_obj_str,                   \
+        mp_obj *: mp_box_object,                    \
+        const mp_obj *: mp_obj_ref,                 \
+        mp_connection *: mp_obj_connection,         \
+        mp_lock *: mp_obj_lock,                     \
+        mp_rlock *: mp_obj_rlock,                   \
+        mp_semaphore *: mp_obj_semaphore,           \
+        mp_event *: mp_obj_event,                   \
+        mp_condition *: mp_obj_condition,           \
+        mp_barrier *: mp_obj_barrier,               \
+        mp_value *: mp_obj_value,                   \
+        mp_array *: mp_obj_array,                   \
+        mp_shareable_list *: mp_obj_shareable_list, \
+        mp_shared_dict *: mp_obj_shared_dict,       \
+        mp_shared_list *: mp_obj_shared_list,       \
+        mp_shared_memory *: mp_obj_shared_memory,   \
+        mp_function: mp_obj_function,               \
         default: mp_obj_pointer)(value)
 /* clang-format on */
 

@@ -51,6 +51,12 @@ typedef struct mp_semaphore mp_semaphore;
 typedef struct mp_event mp_event;
 typedef struct mp_condition mp_condition;
 typedef struct mp_barrier mp_barrier;
+typedef struct mp_value mp_value;
+typedef struct mp_array mp_array;
+typedef struct mp_shared_memory mp_shared_memory;
+typedef struct mp_shareable_list mp_shareable_list;
+typedef struct mp_shared_dict mp_shared_dict;
+typedef struct mp_shared_list mp_shared_list;
 
 /** A target: what a process runs. Its result is the exit code. */
 typedef int (*mp_function)(mp_args *args);
@@ -123,6 +129,13 @@ MP_API mp_obj *mp_obj_semaphore(mp_semaphore *semaphore);
 MP_API mp_obj *mp_obj_event(mp_event *event);
 MP_API mp_obj *mp_obj_condition(mp_condition *condition);
 MP_API mp_obj *mp_obj_barrier(mp_barrier *barrier);
+/* ... and for what they share. */
+MP_API mp_obj *mp_obj_value(mp_value *value);
+MP_API mp_obj *mp_obj_array(mp_array *array);
+MP_API mp_obj *mp_obj_shareable_list(mp_shareable_list *list);
+MP_API mp_obj *mp_obj_shared_dict(mp_shared_dict *dict);
+MP_API mp_obj *mp_obj_shared_list(mp_shared_list *list);
+MP_API mp_obj *mp_obj_shared_memory(mp_shared_memory *memory);
 /** An object that stands for a failure; mp_obj_none() for MP_OK. */
 MP_API mp_obj *mp_obj_from_error(mp_error error);
 
@@ -295,6 +308,14 @@ MP_API mp_error mp_obj_as_semaphore(const mp_obj *obj, mp_semaphore **out);
 MP_API mp_error mp_obj_as_event(const mp_obj *obj, mp_event **out);
 MP_API mp_error mp_obj_as_condition(const mp_obj *obj, mp_condition **out);
 MP_API mp_error mp_obj_as_barrier(const mp_obj *obj, mp_barrier **out);
+MP_API mp_error mp_obj_as_value(const mp_obj *obj, mp_value **out);
+MP_API mp_error mp_obj_as_array(const mp_obj *obj, mp_array **out);
+MP_API mp_error mp_obj_as_shareable_list(const mp_obj *obj,
+                                         mp_shareable_list **out);
+MP_API mp_error mp_obj_as_shared_dict(const mp_obj *obj, mp_shared_dict **out);
+MP_API mp_error mp_obj_as_shared_list(const mp_obj *obj, mp_shared_list **out);
+MP_API mp_error mp_obj_as_shared_memory(const mp_obj *obj,
+                                        mp_shared_memory **out);
 
 /**
  * len(obj): items, key-value pairs, code points or bytes.

@@ -60,6 +60,12 @@ static inline bool mpi_atomic64_change(mpi_atomic64 *atomic, uint64_t from,
         &atomic->value, &from, to, memory_order_acq_rel, memory_order_acquire);
 }
 
+/* What this thread stored and loaded before is done before what follows. */
+static inline void mpi_fence(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
 /* In a loop that waits for another processor. */
 static inline void mpi_pause(void)
 {

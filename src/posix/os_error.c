@@ -28,6 +28,7 @@ static mp_error error_of(int error)
     case ENOEXEC:
     case EISDIR:
     case ETXTBSY:
+    case EROFS:
         return MP_EACCES;
     case EPIPE:
     case ECONNRESET:
@@ -38,6 +39,9 @@ static mp_error error_of(int error)
         return MP_ENOSPC;
     case ENOSYS:
     case EOPNOTSUPP:
+#if ENOTSUP != EOPNOTSUPP
+    case ENOTSUP:
+#endif
         return MP_ENOTSUP;
     case EINVAL:
     case ENAMETOOLONG:
@@ -52,4 +56,9 @@ static mp_error error_of(int error)
 mp_error mpos_fail_errno(const char *call, int error)
 {
     return mpi_fail(error_of(error), "%s: %s", call, strerror(error));
+}
+
+bool mpos_is_unsupported(int error)
+{
+    return error_of(error) == MP_ENOTSUP;
 }

@@ -23,6 +23,8 @@
 
 /* Sets the sentence "call: what the system says" and returns our code. */
 mp_error mpos_fail_errno(const char *call, int error);
+/* What a system or a file system says that does not have the call. */
+bool mpos_is_unsupported(int error);
 
 /* -- Locks and signals (os_thread.c) --------------------------------------- */
 
@@ -133,10 +135,55 @@ extern const mpos_sentinel_mechanism mpos_sentinel_pipe;
 /* As mpos_memory_create. MP_ENOTSUP: this system refuses it. */
 mp_error mpos_memory_create_memfd(size_t size, mpos_handle *handle);
 mp_error mpos_memory_create_shm(size_t size, mpos_handle *handle);
-/* As mpos_memory_grow. That of memfd knows what shm_open() made, too: to Linux
- * both are files of a tmpfs. */
-mp_error mpos_memory_grow_memfd(mpos_handle handle, size_t from, size_t to);
-mp_error mpos_memory_grow_shm(mpos_handle handle, size_t from, size_t to);
+/* For what shm_open() has just made. */
+mp_error mpos_memory_reserve_shm(int memory, size_t size);
+
+/* -- Room in files (os_file_room.c) ---------------------------------------- */
+
+/* From `from` to `to`, as mpos_memory_grow: what is there stays. MP_ENOSPC. */
+mp_error mpos_file_reserve(int file, size_t from, size_t to);
+/* At its beginning. */
+mp_error mpos_file_write(int file, mpos_bytes image);
+/* Others may store into it meanwhile, unless is_alone. */
+mp_error mpos_file_fill_holes(int file, bool is_alone);
+
+/* -- Files in use (os_file_lock.c) ----------------------------------------- */
+
+/* Somebody else's look at a file lasts some microseconds. */
+enum {
+    MPOS_FILE_PAUSE = 500 * 1000,
+    MPOS_FILE_PATIENCE = 1000 * 1000 * 1000,
+};
+
+/* As flock(), but 0 or errno. */
+int mpos_file_lock(int file, int operation);
+/* 0 or errno; EACCES: somebody keeps us out. Not for ever, or another user
+ * could stop all who open, or list. */
+int mpos_file_lock_to_use(int file);
+/* The lock, too, goes at once, also if a fork has made a copy. */
+void mpos_file_let_go(int file);
+/* It is still the one of that path, which is not followed. */
+bool mpos_file_has_path(int file, const char *path);
+/* Opens what is a file. MP_EPROTO: it is none. */
+mp_error mpos_file_open_plain(const char *path, int flags, int *file);
+
+/* -- Files that are whole (os_file_whole.c) -------------------------------- */
+
+typedef struct mpos_content {
+    mpos_bytes image;
+    size_t size; /* zeros follow up to there */
+    unsigned permissions;
+} mpos_content;
+
+mp_error mpos_file_fill(int file, const mpos_content *content);
+/* In use from before it has its name. MP_ENOTSUP: there are no locks. */
+mp_error mpos_file_fill_in_use(int file, const mpos_content *content);
+bool mpos_file_is_taken(const char *path);
+mp_error mpos_file_fail_taken(const char *path);
+/* Filled and locked before it gets the path, which is in that folder.
+ * MP_EEXIST; MP_ENOTSUP: not on this system or there, or not without /proc. */
+mp_error mpos_file_create_nameless(const char *folder, const char *path,
+                                   const mpos_content *content, int *file);
 
 /* -- Sleeping until a word changes (os_word.c) ----------------------------- */
 

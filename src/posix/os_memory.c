@@ -2,12 +2,15 @@
 /*
  * Shared memory, made by the first mechanism that this system does not refuse:
  * an old kernel or a container's filter may refuse what the headers promise.
+ * Whatever it was made by, it is a file to map, measure and let grow.
  */
 #include "os_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* The best first. */
 static mp_error (*const mechanisms[])(size_t size, mpos_handle *handle) = {
@@ -40,18 +43,33 @@ mp_error mpos_memory_size(mpos_handle handle, size_t *size)
 
 mp_error mpos_memory_grow(mpos_handle handle, size_t from, size_t to)
 {
-#ifdef MULTIPROC_MEMORY_MEMFD
-    return mpos_memory_grow_memfd(handle, from, to);
-#else
-    return mpos_memory_grow_shm(handle, from, to);
-#endif
+    if (!mpos_system.memory_grows)
+        return mpi_fail(MP_ENOTSUP, "on %s shared memory keeps its size",
+                        mpos_system.system);
+    return mpos_file_reserve((int)handle, from, to);
 }
 
-mp_error mpos_memory_map(mpos_handle handle, size_t size, void **address)
+mp_error mpos_memory_identity(mpos_handle handle, uint64_t identity[2])
 {
-    void *place =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, (int)handle, 0);
+    struct stat status;
 
+    if (fstat((int)handle, &status) != 0)
+        return mpos_fail_errno("fstat", errno);
+    identity[0] = (uint64_t)status.st_dev;
+    identity[1] = (uint64_t)status.st_ino;
+    return MP_OK;
+}
+
+mp_error mpos_memory_map(mpos_handle handle, const mpos_extent *extent,
+                         void **address)
+{
+    int access = extent->is_read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+    void *place;
+
+    if (extent->offset > (uint64_t)INT64_MAX)
+        return mpos_fail_errno("mmap", EINVAL);
+    place = mmap(NULL, extent->size, access, MAP_SHARED, (int)handle,
+                 (off_t)extent->offset);
     if (place == MAP_FAILED)
         return mpos_fail_errno("mmap", errno);
     *address = place;
@@ -62,4 +80,38 @@ void mpos_memory_unmap(void *address, size_t size)
 {
     if (address != NULL)
         munmap(address, size);
+}
+
+/* Linux's msync() waits for the disk. Elsewhere it is for fsync() to write what
+ * tells where the data is; and only macOS lets the disk keep it for a while. */
+static int sync_file(int file)
+{
+#if defined(__linux__)
+    (void)file;
+    return 0;
+#elif defined(__APPLE__)
+    if (fcntl(file, F_FULLFSYNC) == 0)
+        return 0;
+    return fsync(file); /* a file system that can't */
+#else
+    return fsync(file);
+#endif
+}
+
+mp_error mpos_memory_sync(mpos_handle handle, void *address, size_t size)
+{
+    const uintptr_t unit = (uintptr_t)sysconf(_SC_PAGESIZE);
+    size_t before = (uintptr_t)address % unit;
+    unsigned char *begin = (unsigned char *)address - before;
+    int result;
+
+    do {
+        result = msync(begin, before + size, MS_SYNC);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0)
+        return mpos_fail_errno("msync", errno);
+    do {
+        result = sync_file((int)handle);
+    } while (result != 0 && errno == EINTR);
+    return result == 0 ? MP_OK : mpos_fail_errno("fsync", errno);
 }

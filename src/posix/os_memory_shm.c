@@ -59,79 +59,35 @@ static mp_error create_empty(int *memory)
     return mpos_fail_errno("shm_open", errno);
 }
 
-#ifdef __APPLE__
-/* There is no posix_fallocate(), and ftruncate() sets the object's size for
- * good; its pages are the kernel's to find, as all memory is there. */
-static int reserve(int memory, size_t size)
+#ifdef __linux__
+/* A file of a tmpfs. */
+mp_error mpos_memory_reserve_shm(int memory, size_t size)
 {
-    return ftruncate(memory, (off_t)size) == 0 ? 0 : errno;
-}
-
-mp_error mpos_memory_grow_shm(mpos_handle handle, size_t from, size_t to)
-{
-    (void)handle;
-    (void)from;
-    (void)to;
-    return mpi_fail(MP_ENOTSUP, "on macOS shared memory keeps its size");
+    return mpos_file_reserve(memory, 0, size);
 }
 #else
-/* With signals blocked: each signal would make it begin anew. */
-static int allocate(int memory, size_t from, size_t to)
+/* Swap backs it: the system counts it now, or will find it, as all memory. */
+mp_error mpos_memory_reserve_shm(int memory, size_t size)
 {
-    mpos_size_signal held;
-    int cause;
-
-    mpos_size_signal_begin(&held);
-    do {
-        cause = posix_fallocate(memory, (off_t)from, (off_t)(to - from));
-    } while (cause == EINTR);
-    mpos_size_signal_end(&held, cause);
-    return cause;
-}
-
-/* By nothing else: ftruncate() would make it smaller again, if somebody else
- * has made it larger meanwhile. */
-mp_error mpos_memory_grow_shm(mpos_handle handle, size_t from, size_t to)
-{
-    int cause = 0;
-
-    if (to > (size_t)INT64_MAX)
-        cause = ENOSPC;
-    else if (to > from)
-        cause = allocate((int)handle, from, to);
-    /* FreeBSD 12, which has it only for files. */
-    if (cause == EINVAL || cause == ENODEV)
-        cause = EOPNOTSUPP;
-    return cause == 0 ? MP_OK : mpos_fail_errno("posix_fallocate", cause);
-}
-
-static int reserve(int memory, size_t size)
-{
-    int cause;
-    mpos_size_signal held;
-
-    mpos_size_signal_begin(&held);
-    cause = ftruncate(memory, (off_t)size) == 0 ? 0 : errno;
-    mpos_size_signal_end(&held, cause);
-    if (cause == 0)
-        cause = allocate(memory, 0, size);
-    /* Where it is only for files (FreeBSD 12), swap backs the memory. */
-    return cause == EINVAL || cause == ENODEV ? 0 : cause;
+    if (size > (size_t)INT64_MAX)
+        return mpos_fail_errno("ftruncate", ENOSPC);
+    if (ftruncate(memory, (off_t)size) != 0)
+        return mpos_fail_errno("ftruncate", errno);
+    return MP_OK;
 }
 #endif
 
 mp_error mpos_memory_create_shm(size_t size, mpos_handle *handle)
 {
     int memory;
-    int cause;
     mp_error error = create_empty(&memory);
 
     if (error != MP_OK)
         return error;
-    cause = size > (size_t)INT64_MAX ? ENOSPC : reserve(memory, size);
-    if (cause != 0) {
+    error = mpos_memory_reserve_shm(memory, size);
+    if (error != MP_OK) {
         close(memory);
-        return mpos_fail_errno("posix_fallocate", cause);
+        return error;
     }
     *handle = memory;
     return MP_OK;

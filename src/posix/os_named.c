@@ -26,7 +26,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -37,10 +36,7 @@
 #define DRAFT_PREFIX ".multiproc-"
 #define DRAFT_FORMAT "%s/" DRAFT_PREFIX "%lld-%llu-%lu"
 
-enum { ALL_PERMISSIONS = 0777, PATH_SIZE = 256, ATTEMPTS = 16 };
-
-/* Somebody else's look at a file lasts some microseconds. */
-enum { LOOKS = 4, PAUSE = 500 * 1000, LONGEST_LOOK = 1000 * 1000 * 1000 };
+enum { PATH_SIZE = 256, ATTEMPTS = 16, LOOKS = 4 };
 
 /* -- Paths ----------------------------------------------------------------- */
 
@@ -71,89 +67,18 @@ static void draft_path(char path[PATH_SIZE])
              (unsigned long long)start_time, number);
 }
 
-static mp_error fail_taken(const char *path)
-{
-    return mpi_fail(MP_EEXIST, "%s: %s", path, strerror(EEXIST));
-}
-
-/* -- Locks ----------------------------------------------------------------- */
-
-/* 0 or errno. */
-static int lock_file(int file, int operation)
-{
-    int result;
-
-    do {
-        result = flock(file, operation);
-    } while (result != 0 && errno == EINTR);
-    return result == 0 ? 0 : errno;
-}
-
-/* The lock, too, goes at once, also if a fork has made a copy. */
-static void let_go(int file)
-{
-    flock(file, LOCK_UN);
-    close(file);
-}
+/* -- Opening --------------------------------------------------------------- */
 
 /* 0 or errno; EWOULDBLOCK: somebody uses it, and not just looks as we do. */
 static int lock_alone(int file)
 {
-    int cause = lock_file(file, LOCK_EX | LOCK_NB);
+    int cause = mpos_file_lock(file, LOCK_EX | LOCK_NB);
 
     for (int i = 1; cause == EWOULDBLOCK && i < LOOKS; i++) {
-        mpos_sleep_until(mpos_now() + PAUSE);
-        cause = lock_file(file, LOCK_EX | LOCK_NB);
+        mpos_sleep_until(mpos_now() + MPOS_FILE_PAUSE);
+        cause = mpos_file_lock(file, LOCK_EX | LOCK_NB);
     }
     return cause;
-}
-
-static bool has_path(int file, const char *path)
-{
-    struct stat opened;
-    struct stat named;
-
-    return fstat(file, &opened) == 0 && opened.st_nlink > 0 &&
-           lstat(path, &named) == 0 && named.st_dev == opened.st_dev &&
-           named.st_ino == opened.st_ino;
-}
-
-/* -- Opening --------------------------------------------------------------- */
-
-static mp_error fail_open(const char *path, int cause)
-{
-    switch (cause) {
-    case ELOOP: /* a symbolic link */
-#if EMLINK != ELOOP
-    case EMLINK: /* the same, to FreeBSD */
-#endif
-    case EISDIR:
-    case ENXIO: /* a socket, or a pipe */
-    case ENODEV:
-    case EOPNOTSUPP:
-        return mpi_fail(MP_EPROTO, "%s is no memory: %s", path,
-                        strerror(cause));
-    default:
-        return mpos_fail_errno(path, cause);
-    }
-}
-
-static mp_error open_file(const char *path, int *file)
-{
-    struct stat status;
-    int opened;
-
-    do {
-        opened = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    } while (opened < 0 && errno == EINTR);
-    if (opened < 0)
-        return fail_open(path, errno);
-    if (fstat(opened, &status) != 0 || !S_ISREG(status.st_mode)) {
-        close(opened);
-        return mpi_fail(MP_EPROTO, "%s is no memory, and no file", path);
-    }
-    *file = opened;
-    return mpos_raise_descriptor(file);
 }
 
 /* Locked by lock(), and still the file of that path. */
@@ -162,35 +87,22 @@ static mp_error open_locked(const char *path, int (*lock)(int file), int *file)
     for (;;) {
         int opened;
         int cause;
-        mp_error error = open_file(path, &opened);
+        mp_error error =
+            mpos_file_open_plain(path, O_RDWR | O_NOFOLLOW, &opened);
 
         if (error != MP_OK)
             return error;
         cause = lock(opened);
-        if (cause == 0 && has_path(opened, path)) {
+        if (cause == 0 && mpos_file_has_path(opened, path)) {
             *file = opened;
             return MP_OK;
         }
-        let_go(opened);
+        mpos_file_let_go(opened);
         if (cause == EWOULDBLOCK)
             return mpi_fail(MP_ESTATE, "%s is in use", path);
         if (cause != 0)
             return mpi_context(mpos_fail_errno("flock", cause), "%s", path);
     }
-}
-
-/* 0 or errno; EACCES: somebody keeps us out. Not for ever, or another user
- * could stop all who open, or list. */
-static int lock_to_use(int file)
-{
-    int64_t deadline = mpos_now() + LONGEST_LOOK;
-    int cause = lock_file(file, LOCK_SH | LOCK_NB);
-
-    while (cause == EWOULDBLOCK && mpos_now() < deadline) {
-        mpos_sleep_until(mpos_now() + PAUSE);
-        cause = lock_file(file, LOCK_SH | LOCK_NB);
-    }
-    return cause == EWOULDBLOCK ? EACCES : cause;
 }
 
 mp_error mpos_named_open(const char *name, mpos_handle *handle)
@@ -200,7 +112,7 @@ mp_error mpos_named_open(const char *name, mpos_handle *handle)
     mp_error error;
 
     path_of(name, path);
-    error = open_locked(path, lock_to_use, &file);
+    error = open_locked(path, mpos_file_lock_to_use, &file);
     if (error == MP_OK)
         *handle = file;
     return error;
@@ -208,111 +120,20 @@ mp_error mpos_named_open(const char *name, mpos_handle *handle)
 
 /* -- Creating -------------------------------------------------------------- */
 
-/* Every byte is written: a hole could find no room later. 0 or errno. */
-static int write_all(int file, const void *image, size_t size)
+static mp_error give_name(const char *draft, const char *path)
 {
-    const unsigned char *place = image;
-
-    while (size > 0) {
-        size_t part = size < INT_MAX ? size : INT_MAX; /* macOS's limit */
-        ssize_t written = write(file, place, part);
-
-        if (written == 0)
-            return ENOSPC;
-        if (written < 0 && errno != EINTR)
-            return errno;
-        if (written > 0) {
-            place += written;
-            size -= (size_t)written;
-        }
-    }
-    return 0;
-}
-
-static int write_quietly(int file, const void *image, size_t size)
-{
-    mpos_size_signal held;
-    int cause;
-
-    mpos_size_signal_begin(&held);
-    cause = write_all(file, image, size);
-    mpos_size_signal_end(&held, cause);
-    return cause;
-}
-
-/* In use from before it has its name. Closes it on failure. */
-static mp_error fill(int *file, mpos_bytes image, unsigned permissions)
-{
-    const char *call = "flock";
-    int cause;
-    mp_error error = mpos_raise_descriptor(file);
-
-    if (error != MP_OK)
-        return error;
-    cause = lock_to_use(*file);
-    if (cause == 0) {
-        call = "write";
-        cause = write_quietly(*file, image.data, image.size);
-    }
-    /* Whatever the umask. */
-    if (cause == 0 &&
-        fchmod(*file, (mode_t)(permissions & ALL_PERMISSIONS)) != 0) {
-        call = "fchmod";
-        cause = errno;
-    }
-    if (cause == 0)
+    if (link(draft, path) == 0)
         return MP_OK;
-    let_go(*file);
-    return mpos_fail_errno(call, cause);
+    return errno == EEXIST ? mpos_file_fail_taken(path)
+                           : mpos_fail_errno(path, errno);
 }
-
-#if defined(O_TMPFILE) && !defined(MULTIPROC_NO_TMPFILE)
-/* MP_ENOTSUP: not on this system, or not without /proc. */
-static mp_error create_nameless(const char *path, mpos_bytes image,
-                                unsigned permissions, int *file)
-{
-    char self[40];
-    int cause;
-    int opened = open(folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    mp_error error;
-
-    if (opened < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOSPC))
-        return mpos_fail_errno(path, errno);
-    if (opened < 0)
-        return mpi_fail(MP_ENOTSUP, "O_TMPFILE: %s", strerror(errno));
-    error = fill(&opened, image, permissions);
-    if (error != MP_OK)
-        return error;
-    snprintf(self, sizeof(self), "/proc/self/fd/%d", opened);
-    if (linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) {
-        *file = opened;
-        return MP_OK;
-    }
-    cause = errno;
-    let_go(opened);
-    if (cause == EEXIST)
-        return fail_taken(path);
-    return mpi_fail(MP_ENOTSUP, "linkat: %s", strerror(cause));
-}
-#else
-static mp_error create_nameless(const char *path, mpos_bytes image,
-                                unsigned permissions, int *file)
-{
-    (void)path;
-    (void)image;
-    (void)permissions;
-    (void)file;
-    return mpi_fail(MP_ENOTSUP, "no file is without a name here");
-}
-#endif
 
 /* MP_ENOTFOUND: somebody took the draft for a leftover, see draft_is_left().
  * Or it is one, of a process that was like us. */
-static mp_error create_drafted(const char *path, mpos_bytes image,
-                               unsigned permissions, int *file)
+static mp_error create_drafted(const char *path, const mpos_content *content,
+                               int *file)
 {
     char draft[PATH_SIZE];
-    int cause;
     int opened;
     mp_error error;
 
@@ -323,35 +144,38 @@ static mp_error create_drafted(const char *path, mpos_bytes image,
         return mpi_fail(MP_ENOTFOUND, "%s: %s", draft, strerror(errno));
     if (opened < 0)
         return mpos_fail_errno(draft, errno);
-    error = fill(&opened, image, permissions);
+    error = mpos_raise_descriptor(&opened);
     if (error != MP_OK) {
         unlink(draft);
         return error;
     }
-    cause = link(draft, path) == 0 ? 0 : errno;
+    error = mpos_file_fill_in_use(opened, content);
+    if (error == MP_OK)
+        error = give_name(draft, path);
     unlink(draft);
-    if (cause == 0) {
+    if (error == MP_OK)
         *file = opened;
-        return MP_OK;
-    }
-    let_go(opened);
-    return cause == EEXIST ? fail_taken(path) : mpos_fail_errno(path, cause);
+    else
+        mpos_file_let_go(opened);
+    return error;
 }
 
-mp_error mpos_named_create(const char *name, const void *image, size_t size,
+mp_error mpos_named_create(const char *name, mpos_bytes image, size_t size,
                            unsigned permissions, mpos_handle *handle)
 {
-    const mpos_bytes content = {image, size};
+    const mpos_content content = {image, size, permissions};
     char path[PATH_SIZE];
     int file = -1;
     mp_error error;
 
     path_of(name, path);
-    error = create_nameless(path, content, permissions, &file);
+    if (mpos_file_is_taken(path))
+        return mpos_file_fail_taken(path);
+    error = mpos_file_create_nameless(folder(), path, &content, &file);
     if (error == MP_ENOTSUP)
         error = MP_ENOTFOUND;
     for (int i = 0; error == MP_ENOTFOUND && i < ATTEMPTS; i++)
-        error = create_drafted(path, content, permissions, &file);
+        error = create_drafted(path, &content, &file);
     if (error == MP_OK)
         *handle = file;
     return error;
@@ -380,16 +204,17 @@ mp_error mpos_named_unlink(const char *name, bool only_unused)
     mp_error error;
 
     path_of(name, path);
-    error = open_locked(path, only_unused ? lock_alone : lock_to_use, &file);
+    error = open_locked(path, only_unused ? lock_alone : mpos_file_lock_to_use,
+                        &file);
     if (error == MP_ENOTFOUND || (error != MP_OK && only_unused))
         return error;
     if (only_unused && !is_own(file)) {
-        let_go(file);
+        mpos_file_let_go(file);
         return mpi_fail(MP_EACCES, "%s: it is another user's", path);
     }
     cause = unlink(path) == 0 ? 0 : errno;
     if (file >= 0)
-        let_go(file);
+        mpos_file_let_go(file);
     return cause == 0 ? MP_OK : mpos_fail_errno(path, cause);
 }
 
@@ -412,7 +237,7 @@ static mp_error look(const char *path, bool *is_in_use)
 
     *is_in_use = error != MP_OK;
     if (error == MP_OK)
-        let_go(file);
+        mpos_file_let_go(file);
     /* Not for us to open, but it is there. */
     if (error == MP_EACCES || error == MP_ESTATE)
         return MP_OK;

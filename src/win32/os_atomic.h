@@ -67,6 +67,14 @@ static inline void mpi_atomic64_store(mpi_atomic64 *atomic, uint64_t value)
     } while (!mpi_atomic64_change(atomic, seen, value));
 }
 
+/* What this thread stored and loaded before is done before what follows. */
+static inline void mpi_fence(void)
+{
+    volatile long nothing = 0;
+
+    _InterlockedOr(&nothing, 0);
+}
+
 /* In a loop that waits for another processor. */
 static inline void mpi_pause(void)
 {
@@ -127,6 +135,12 @@ static inline bool mpi_atomic64_change(mpi_atomic64 *atomic, uint64_t from,
 {
     return atomic_compare_exchange_strong_explicit(
         &atomic->value, &from, to, memory_order_acq_rel, memory_order_acquire);
+}
+
+/* What this thread stored and loaded before is done before what follows. */
+static inline void mpi_fence(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
 }
 
 /* In a loop that waits for another processor. */

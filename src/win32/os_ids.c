@@ -14,7 +14,14 @@ enum {
     WIDE_LIMIT = 32768,
     MOST_GROUPS = 64,
     PROCESS_BASIC_INFORMATION_CLASS = 0,
+    SYSTEM_PROCESSES_CLASS = 5,
+    /* For the list of all processes with their threads, in bytes. */
+    FIRST_LIST = 1 << 18,
+    LARGEST_LIST = 1 << 28,
 };
+
+#define STATUS_MISSING ((LONG)0xC0000002)   /* STATUS_NOT_IMPLEMENTED */
+#define STATUS_TOO_SHORT ((LONG)0xC0000004) /* STATUS_INFO_LENGTH_MISMATCH */
 
 /* PROCESS_BASIC_INFORMATION; the SDK's winternl.h hides the last name. */
 typedef struct basic_information {
@@ -24,6 +31,22 @@ typedef struct basic_information {
 } basic_information;
 
 typedef LONG(NTAPI *query_process)(HANDLE, ULONG, void *, ULONG, ULONG *);
+
+/* SYSTEM_PROCESS_INFORMATION, of which winternl.h hides the times. */
+typedef struct process_entry {
+    ULONG next; /* from here; 0: it is the last one */
+    ULONG thread_count;
+    LARGE_INTEGER unused[3];
+    LARGE_INTEGER created;
+    LARGE_INTEGER used[2];
+    USHORT name_size;
+    USHORT name_capacity;
+    wchar_t *name;
+    LONG priority;
+    HANDLE pid;
+} process_entry;
+
+typedef LONG(NTAPI *query_system)(ULONG, void *, ULONG, ULONG *);
 
 const mpos_facts mpos_system = {
     .system = "windows",
@@ -115,6 +138,49 @@ uint64_t mpos_pid_space(void)
     return 0;
 }
 
+/* malloc'ed. */
+static mp_error list_processes(process_entry **list)
+{
+    query_system query =
+        (query_system)mpi_win32_native("NtQuerySystemInformation");
+    LONG status = query == NULL ? STATUS_MISSING : STATUS_TOO_SHORT;
+
+    for (ULONG size = FIRST_LIST;
+         status == STATUS_TOO_SHORT && size <= LARGEST_LIST; size *= 2) {
+        *list = mpi_malloc(size);
+        if (*list == NULL)
+            return mpi_no_memory();
+        status = query(SYSTEM_PROCESSES_CLASS, *list, size, NULL);
+        if (status < 0)
+            free(*list);
+    }
+    if (status < 0)
+        return mpi_fail(MP_EACCES, "can't list processes: status 0x%lx",
+                        (unsigned long)status);
+    return MP_OK;
+}
+
+/* Also of a process that is none of our business, as those of other users: a
+ * number that was ours before the system was started again may be its. */
+mp_error mpi_win32_list_start_time(int64_t pid, uint64_t *ticks)
+{
+    process_entry *list;
+    const process_entry *entry;
+    mp_error err = list_processes(&list);
+
+    if (err != MP_OK)
+        return err;
+    entry = list;
+    while ((int64_t)(intptr_t)entry->pid != pid && entry->next != 0)
+        entry = (const void *)((const char *)entry + entry->next);
+    if ((int64_t)(intptr_t)entry->pid == pid)
+        *ticks = (uint64_t)entry->created.QuadPart;
+    else
+        err = no_such_process(pid);
+    free(list);
+    return err;
+}
+
 mp_error mpos_start_time(int64_t pid, uint64_t *ticks)
 {
     HANDLE process;
@@ -122,6 +188,8 @@ mp_error mpos_start_time(int64_t pid, uint64_t *ticks)
     mp_error err = mpi_win32_open_process(
         pid, PROCESS_QUERY_LIMITED_INFORMATION, &process);
 
+    if (err == MP_EACCES)
+        return mpi_win32_list_start_time(pid, ticks);
     if (err != MP_OK)
         return err;
     time = mpi_win32_start_time(process);

@@ -71,47 +71,50 @@ static mp_error section_name(const char *name, wchar_t **out)
     return mpi_win32_wide(text, out);
 }
 
-/* Where a section says that it is complete: the end of its last page. NULL:
- * this is none of ours. */
-static uint64_t *find_mark(void *view)
-{
-    MEMORY_BASIC_INFORMATION region;
-
-    if (VirtualQuery(view, &region, sizeof(region)) == 0 ||
-        region.State != MEM_COMMIT || (region.Protect & PAGE_NOACCESS) != 0)
-        return NULL;
-    return (uint64_t *)((char *)view + region.RegionSize) - 1;
-}
-
+/* Where a section says that it is complete: its last bytes. However large it
+ * is, only its end is mapped. */
 static bool is_complete(HANDLE section)
 {
-    void *view = MapViewOfFile(section, FILE_MAP_READ, 0, 0, 0);
-    const uint64_t *mark;
+    void *view;
+    size_t size;
     bool answer;
 
-    if (view == NULL)
+    if (mpi_win32_map_end(section, FILE_MAP_READ, &view, &size) != MP_OK)
         return false;
-    mark = find_mark(view);
-    answer = mark != NULL && *(const volatile uint64_t *)mark == IS_COMPLETE;
+    answer = ((const volatile uint64_t *)view)[size / sizeof(uint64_t) - 1] ==
+             IS_COMPLETE;
     UnmapViewOfFile(view);
     return answer;
 }
 
-static mp_error fill(HANDLE section, const void *image, size_t size)
+static mp_error mark_complete(HANDLE section)
 {
-    void *view =
-        MapViewOfFile(section, FILE_MAP_READ | FILE_MAP_WRITE, 0, 0, 0);
-    uint64_t *mark;
+    void *view;
+    size_t size;
+    mp_error err = mpi_win32_map_end(section, FILE_MAP_READ | FILE_MAP_WRITE,
+                                     &view, &size);
 
+    if (err != MP_OK)
+        return err;
+    MemoryBarrier(); /* we may be killed between the image and this */
+    ((volatile uint64_t *)view)[size / sizeof(uint64_t) - 1] = IS_COMPLETE;
+    UnmapViewOfFile(view);
+    return MP_OK;
+}
+
+static mp_error fill(HANDLE section, mpos_bytes image)
+{
+    void *view;
+
+    if (image.size == 0)
+        return mark_complete(section);
+    view = MapViewOfFile(section, FILE_MAP_READ | FILE_MAP_WRITE, 0, 0,
+                         image.size);
     if (view == NULL)
         return mpi_win32_fail("can't map named memory");
-    mark = find_mark(view);
-    memcpy(view, image, size);
-    MemoryBarrier(); /* we may be killed between the two */
-    if (mark != NULL)
-        *(volatile uint64_t *)mark = IS_COMPLETE;
+    memcpy(view, image.data, image.size);
     UnmapViewOfFile(view);
-    return mark != NULL ? MP_OK : mpi_win32_fail("can't measure named memory");
+    return mark_complete(section);
 }
 
 static mp_error explain_open(const char *name)
@@ -133,8 +136,7 @@ static mp_error open_section(const char *name, const wchar_t *wide,
     int64_t deadline = mpos_now() + PATIENCE;
 
     for (;;) {
-        HANDLE found =
-            OpenFileMappingW(FILE_MAP_READ | FILE_MAP_WRITE, FALSE, wide);
+        HANDLE found = OpenFileMappingW(MPI_WIN32_SECTION, FALSE, wide);
 
         if (found == NULL)
             return explain_open(name);
@@ -151,22 +153,29 @@ static mp_error open_section(const char *name, const wchar_t *wide,
     }
 }
 
-static mp_error make_section(const wchar_t *wide, const void *image,
-                             size_t size, HANDLE *section)
+/* What is to be made: its name, and what is in it. */
+typedef struct plan {
+    const char *name;
+    wchar_t *wide;
+    mpos_bytes image;
+    size_t size;
+} plan;
+
+static mp_error make_section(const plan *wanted, HANDLE *section)
 {
-    uint64_t whole = (uint64_t)size + sizeof(uint64_t);
-    /* SEC_COMMIT reserves the pages now, or the call fails. */
-    HANDLE made = CreateFileMappingW(
-        INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_COMMIT,
-        (DWORD)(whole >> 32), (DWORD)(whole & UINT32_MAX), wide);
+    uint64_t size = wanted->size;
+    HANDLE made;
+    DWORD code;
     mp_error err;
 
-    if (made == NULL)
-        return mpi_win32_fail("can't create named memory");
-    if (GetLastError() == ERROR_ALREADY_EXISTS) /* who asks for no guard */
-        err = mpi_win32_fail("can't create named memory");
-    else
-        err = fill(made, image, size);
+    if (size < wanted->image.size)
+        size = wanted->image.size;
+    if (size < INT64_MAX) /* what is more is refused in any case */
+        size += sizeof(uint64_t);
+    code = mpi_win32_create_section(wanted->wide, size, &made);
+    if (code != ERROR_SUCCESS) /* who asks for no guard may have made one */
+        return mpi_win32_fail_code(code, "can't create named memory");
+    err = fill(made, wanted->image);
     if (err != MP_OK) {
         CloseHandle(made);
         return err;
@@ -176,41 +185,40 @@ static mp_error make_section(const wchar_t *wide, const void *image,
 }
 
 /* Under the guard. */
-static mp_error create_section(const char *name, const wchar_t *wide,
-                               const void *image, size_t size, HANDLE *section)
+static mp_error create_section(const plan *wanted, HANDLE *section)
 {
     HANDLE other;
-    mp_error err = open_section(name, wide, &other);
+    mp_error err = open_section(wanted->name, wanted->wide, &other);
 
     if (err == MP_ENOTFOUND)
-        return make_section(wide, image, size, section);
+        return make_section(wanted, section);
     if (err == MP_OK)
         CloseHandle(other);
     if (err == MP_OK || err == MP_EPROTO)
         return mpi_fail(MP_EEXIST, "there is something named \"%s\" already",
-                        name);
+                        wanted->name);
     return err;
 }
 
-mp_error mpos_named_create(const char *name, const void *image, size_t size,
+mp_error mpos_named_create(const char *name, mpos_bytes image, size_t size,
                            unsigned permissions, mpos_handle *handle)
 {
-    wchar_t *wide;
+    plan wanted = {.name = name, .image = image, .size = size};
     HANDLE guard;
     HANDLE section = NULL;
-    mp_error err = section_name(name, &wide);
+    mp_error err = section_name(name, &wanted.wide);
 
     (void)permissions; /* the process's default security */
     if (err != MP_OK)
         return err;
     err = take_guard(&guard);
     if (err == MP_OK) {
-        err = create_section(name, wide, image, size, &section);
+        err = create_section(&wanted, &section);
         give_guard(guard);
     }
     if (err == MP_OK)
         *handle = (mpos_handle)section;
-    free(wide);
+    free(wanted.wide);
     return err;
 }
 

@@ -209,6 +209,8 @@ void mpos_word_wake(mpos_word *word, mpos_handle queue, uint32_t count)
     uint32_t more;
 
     for (;;) {
+        if (count_asleep(state) <= count_owed(state)) /* less: it is damaged */
+            return;
         more = count_asleep(state) - count_owed(state);
         if (more > count)
             more = count;

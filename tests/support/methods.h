@@ -41,10 +41,9 @@ static inline mp_start_method support_method(mp_start_method method)
 }
 
 /* A started child. */
-static inline mp_process *support_start(mp_start_method method,
-                                        mp_function target, mp_obj *args)
+static inline mp_process *support_start_with(mp_process_options options,
+                                             mp_function target, mp_obj *args)
 {
-    mp_process_options options = {.start_method = method};
     mp_process *process = NULL;
     mp_error err = mp_process_create(&process, target, args, &options);
 
@@ -52,6 +51,24 @@ static inline mp_process *support_start(mp_start_method method,
     err = mp_process_start(process);
     cr_assert_eq(err, MP_OK, "%s", mp_error_message());
     return process;
+}
+
+static inline mp_process *support_start(mp_start_method method,
+                                        mp_function target, mp_obj *args)
+{
+    mp_process_options options = {.start_method = method};
+
+    return support_start_with(options, target, args);
+}
+
+/* For what would not end by itself: it must not outlive a test that failed. */
+static inline mp_process *support_start_daemon(mp_start_method method,
+                                               mp_function target, mp_obj *args)
+{
+    mp_process_options options = {.start_method = method,
+                                  .daemon = MP_DAEMON_YES};
+
+    return support_start_with(options, target, args);
 }
 
 /* Waits for its end; gives its exit code and closes it. */

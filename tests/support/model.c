@@ -44,6 +44,7 @@ static bool model_is_alive(mpi_share *share, uint32_t owner);
 #define mpi_word_lock_slowly model_word_lock_slowly
 #define mpi_word_unlock_slowly model_word_unlock_slowly
 #define mpi_word_bury model_word_bury
+#define mpi_word_give_up model_word_give_up
 #define mpi_word_take_slowly model_word_take_slowly
 #define mpi_word_give model_word_give
 #define mpi_word_set model_word_set

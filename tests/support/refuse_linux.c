@@ -16,6 +16,7 @@ enum {
     RETURN = 0x06,          /* BPF_RET | BPF_K */
     ANSWER_ERROR = 0x50000, /* SECCOMP_RET_ERRNO */
     ALLOW = 0x7fff0000,     /* SECCOMP_RET_ALLOW */
+    MOST = 16,
 };
 
 /* struct sock_filter and struct sock_fprog */
@@ -31,20 +32,32 @@ typedef struct filter {
     const filter_line *lines;
 } filter;
 
-bool support_refuse_calls(int error)
+bool support_refuse(const long *numbers, size_t count, int error)
 {
-    const uint32_t answer = ANSWER_ERROR | (uint32_t)error;
-    const filter_line lines[] = {
-        {LOAD_NUMBER, 0, 0, 0},
-        {SKIP_UNLESS, 4, 0, SYS_pidfd_open},
-        {SKIP_UNLESS, 3, 0, SYS_pidfd_send_signal},
-        {SKIP_UNLESS, 2, 0, SYS_memfd_create},
-        {SKIP_UNLESS, 1, 0, SYS_close_range},
-        {RETURN, 0, 0, ALLOW},
-        {RETURN, 0, 0, answer},
-    };
-    const filter program = {sizeof(lines) / sizeof(lines[0]), lines};
+    filter_line lines[MOST + 3] = {{LOAD_NUMBER, 0, 0, 0}};
+    filter program = {0, lines};
 
+    if (count > MOST)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        lines[1 + i] = (filter_line){SKIP_UNLESS, (uint8_t)(count - i), 0,
+                                     (uint32_t)numbers[i]};
+    lines[1 + count] = (filter_line){RETURN, 0, 0, ALLOW};
+    lines[2 + count] =
+        (filter_line){RETURN, 0, 0, ANSWER_ERROR | (uint32_t)error};
+    program.count = (unsigned short)(count + 3);
     return prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) == 0 &&
            prctl(PR_SET_SECCOMP, (unsigned long)FILTER, &program) == 0;
+}
+
+bool support_refuse_calls(int error)
+{
+    static const long numbers[] = {
+        SYS_pidfd_open,
+        SYS_pidfd_send_signal,
+        SYS_memfd_create,
+        SYS_close_range,
+    };
+
+    return support_refuse(numbers, sizeof(numbers) / sizeof(numbers[0]), error);
 }
