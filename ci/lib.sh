@@ -95,7 +95,8 @@ run_ctest() {
 
     say "test $preset"
     ctest --test-dir "$BUILD/$preset" --build-config "$CONFIG" \
-        --output-on-failure --no-tests=error --parallel "$(processors)" "$@"
+        --output-on-failure --no-tests=error \
+        --parallel "$(($(processors) + 1))" "$@" # they wait more than they work
 }
 
 # build_and_test PRESET [CTEST OPTION...]
