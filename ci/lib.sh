@@ -85,7 +85,7 @@ build() {
         die "configuring $preset failed"
     }
     cmake --build "$BUILD/$preset" --config "$CONFIG" \
-        --parallel "$(processors)"
+        --parallel "$(processors)" ${TARGET:+--target "$TARGET"}
 }
 
 # run_ctest PRESET [CTEST OPTION...]
