@@ -706,7 +706,8 @@ Test(lock, locks_do_not_travel_in_bytes)
 
 METHOD_TEST(lock, nothing_remains_open)
 {
-    size_t before = 0;
+    /* Of a process that was killed without memfd, one may be there. */
+    size_t names = support_shared_names("mp-"), before = 0;
 
     for (int round = 0; round < 3; round++) {
         any_lock any = make_any(round % 2);
@@ -720,5 +721,5 @@ METHOD_TEST(lock, nothing_remains_open)
             before = support_open_handles();
         cr_assert_eq(support_open_handles(), before);
     }
-    cr_assert_eq(support_shared_names("mp-"), 0);
+    cr_assert_leq(support_shared_names("mp-"), names);
 }
