@@ -5,10 +5,12 @@ Reads "COMMAND COUNT" lines, does COMMAND COUNT times, and answers with the
 seconds it took. The first line it writes is its own name.
 """
 import multiprocessing
+import os
 import pickle
 import platform
 import sys
 import time
+from multiprocessing.connection import Client, Listener
 
 SMALL = [42, None, "hello", 3.14, {"k": list(range(10))}]
 MILLION = 1_000_000
@@ -83,6 +85,67 @@ def pickle_dump_million(count):
     return seconds
 
 
+def on_one_processor(run, count):
+    """Where it can be asked for; as the row it is compared with."""
+    if not hasattr(os, "sched_setaffinity"):
+        return run(count)
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(processors)})
+    try:
+        return run(count)
+    finally:
+        os.sched_setaffinity(0, processors)
+
+
+def echo(end):
+    try:
+        while True:
+            end.send_bytes(end.recv_bytes())
+    except EOFError:
+        pass
+
+
+def exchange(count):
+    near, far = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=echo, args=(far,), daemon=True)
+    process.start()
+    message = b"there and back again".ljust(64)
+    near.send_bytes(message)
+    near.recv_bytes()
+    began = time.perf_counter()
+    for _ in range(count):
+        near.send_bytes(message)
+        answer = near.recv_bytes()
+    seconds = time.perf_counter() - began
+    assert answer == message
+    process.terminate()
+    process.join()
+    return seconds
+
+
+def receive_guests(end):
+    with Listener(authkey=b"secret") as listener:
+        end.send(listener.address)
+        while True:
+            listener.accept().close()
+
+
+def visit(count):
+    near, far = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=receive_guests, args=(far,),
+                                      daemon=True)
+    process.start()
+    address = near.recv()
+    Client(address, authkey=b"secret").close()
+    began = time.perf_counter()
+    for _ in range(count):
+        Client(address, authkey=b"secret").close()
+    seconds = time.perf_counter() - began
+    process.terminate()
+    process.join()
+    return seconds
+
+
 def get_from_dict(count):
     with multiprocessing.Manager() as manager:
         shared = manager.dict({"k%07d" % i: b"sixteen bytes..."
@@ -120,6 +183,8 @@ def append_to_list(count):
 
 
 COMMANDS = {
+    "connection.accept": lambda count: on_one_processor(visit, count),
+    "connection.roundtrip": lambda count: on_one_processor(exchange, count),
     "spawn": lambda count: start_and_join("spawn", count),
     "fork": lambda count: start_and_join("fork", count),
     "forkserver": lambda count: start_and_join("forkserver", count),

@@ -71,12 +71,28 @@ install_toolchain() {
 # Only generators with several configurations in one tree (Visual Studio) ask.
 CONFIG=Debug
 
-# build PRESET [CMAKE OPTION...]: configures and compiles build/PRESET.
+# Of a preset under which a part of the tests is run, that part; else nothing.
+target_of() {
+    case $1 in
+    valgrind) echo tests_valgrind ;;
+    osync) echo tests_sleeping ;;
+    esac
+}
+
+# build PRESET [CMAKE OPTION...]: configures and compiles build/PRESET. Whoever
+# comes second, as ci/test may build ahead, waits and finds nothing to do.
 build() {
-    local preset=$1
+    say "build $1"
+    (
+        ! have flock || flock 9
+        build_alone "$@" 9>&-
+    ) 9>"$BUILD/$1.lock"
+}
+
+build_alone() {
+    local preset=$1 target
     shift
 
-    say "build $preset"
     if have ninja && [ ! -e "$BUILD/$preset/CMakeCache.txt" ]; then
         export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
     fi
@@ -84,8 +100,9 @@ build() {
         cat "$BUILD/$preset.configure.log"
         die "configuring $preset failed"
     }
+    target=$(target_of "$preset")
     cmake --build "$BUILD/$preset" --config "$CONFIG" \
-        --parallel "$(processors)" ${TARGET:+--target "$TARGET"}
+        --parallel "$(processors)" ${target:+--target "$target"}
 }
 
 # run_ctest PRESET [CTEST OPTION...]
@@ -112,17 +129,37 @@ FAILED=0
 BROKEN=()
 
 # step NAME COMMAND...: runs it, whatever it does, with its output shown and
-# kept in build/log/NAME.log, and counts: the tests of every ctest in it, or the
-# step as one.
+# kept in build/log/NAME.log, and counts it.
 step() {
-    local name=$1 log status=0 passed failed began=$SECONDS
+    local name=$1
+    shift
+
+    say "$name: $*"
+    log_step "$name" "$@"
+    count_step "$name"
+}
+
+# log_step NAME COMMAND...: also writes down how it ended, and the seconds.
+log_step() {
+    local name=$1 status=0 began=$SECONDS
     shift
 
     mkdir -p "$BUILD/log"
-    log=$BUILD/log/$name.log
-    say "$name: $*"
-    "$@" 2>&1 | tee "$log" || status=$?
-    read -r passed failed < <(ctest_totals "$log")
+    rm -f "$BUILD/log/$name.end"
+    "$@" 2>&1 | tee "$BUILD/log/$name.log" || status=$?
+    echo "$status $((SECONDS - began))" >"$BUILD/log/$name.end"
+}
+
+# count_step NAME: the tests of every ctest in its log, or the step as one.
+count_step() {
+    local name=$1 status=1 seconds=0 passed failed
+
+    # Where nothing is written down, it has not come to its end.
+    if [ -e "$BUILD/log/$name.end" ]; then
+        read -r status seconds <"$BUILD/log/$name.end"
+    fi
+    : >>"$BUILD/log/$name.log"
+    read -r passed failed < <(ctest_totals "$BUILD/log/$name.log")
     if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
         failed=1
     elif [ "$status" -eq 0 ] && [ "$((passed + failed))" -eq 0 ]; then
@@ -133,7 +170,7 @@ step() {
     FAILED=$((FAILED + failed))
     [ "$failed" -eq 0 ] || BROKEN+=("$name")
     printf -- '-- %s: %d passed, %d failed, %d s\n' \
-        "$name" "$passed" "$failed" "$((SECONDS - began))"
+        "$name" "$passed" "$failed" "$seconds"
 }
 
 # The sums over "90% tests passed, 1 tests failed out of 10" in a log.

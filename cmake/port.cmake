@@ -45,10 +45,14 @@ if(MULTIPROC_PORT STREQUAL "win32")
         src/win32/os_memory.c
         src/win32/os_module.c
         src/win32/os_named.c
+        src/win32/os_named_pipe.c
         src/win32/os_object.c
         src/win32/os_process.c
         src/win32/os_shm.c
         src/win32/os_shm_use.c
+        src/win32/os_socket.c
+        src/win32/os_socket_inet.c
+        src/win32/os_socket_poll.c
         src/win32/os_spawn.c
         src/win32/os_thread.c
         src/win32/os_time.c
@@ -85,11 +89,15 @@ if(MULTIPROC_PORT STREQUAL "posix")
         src/posix/os_memory_shm.c
         src/posix/os_module.c
         src/posix/os_named.c
+        src/posix/os_named_pipe.c
         src/posix/os_object.c
         src/posix/os_process.c
         src/posix/os_sentinel.c
         src/posix/os_shm.c
         src/posix/os_shm_use.c
+        src/posix/os_socket.c
+        src/posix/os_socket_inet.c
+        src/posix/os_socket_unix.c
         src/posix/os_spawn.c
         src/posix/os_thread.c
         src/posix/os_time.c

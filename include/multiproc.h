@@ -15,6 +15,7 @@
 #include <multiproc/event.h>
 #include <multiproc/export.h>
 #include <multiproc/finalizer.h>
+#include <multiproc/listener.h>
 #include <multiproc/lock.h>
 #include <multiproc/named.h>
 #include <multiproc/object.h>
@@ -27,5 +28,6 @@
 #include <multiproc/shared_memory.h>
 #include <multiproc/system.h>
 #include <multiproc/value.h>
+#include <multiproc/wait.h>
 
 #endif

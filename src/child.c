@@ -49,7 +49,7 @@ static mp_error die_with_parent(int64_t creator_pid)
     if (err == MP_ENOTFOUND)
         mpos_exit(1);
     if (err == MP_ENOTSUP)
-        err = mpos_thread_start(watch_parent, NULL);
+        err = mpos_thread_start(watch_parent, NULL, NULL);
     return err;
 }
 

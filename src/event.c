@@ -4,10 +4,10 @@
  * who slept through a set and a clear knows. Named, and where the system has
  * events of its own, it is one of those.
  */
+#include "event.h"
+
 #include "internal.h"
 #include "sync.h"
-
-#include <multiproc/event.h>
 
 struct mp_event {
     mpi_sync sync;
@@ -127,6 +127,30 @@ mp_error mp_event_wait(mp_event *event, double timeout)
         return mpos_object_wait(event->sync.object, mpi_deadline(timeout));
     return mpi_word_wait_set(word_of(event), &event->sync.share, timeout);
 }
+
+/* -- For mp_wait() --------------------------------------------------------- */
+
+mp_error mpi_event_check(mp_event *event)
+{
+    return check(event);
+}
+
+mpos_handle mpi_event_object(const mp_event *event)
+{
+    return event->sync.object;
+}
+
+mp_error mpi_event_watch(mp_event *event, const mpi_atomic32 *must_stop)
+{
+    return mpi_word_watch(word_of(event), &event->sync.share, must_stop);
+}
+
+void mpi_event_nudge(mp_event *event)
+{
+    mpi_word_nudge(word_of(event), &event->sync.share);
+}
+
+/* -- Closing --------------------------------------------------------------- */
 
 mp_error mp_event_close(mp_event *event)
 {

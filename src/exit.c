@@ -5,6 +5,8 @@
  */
 #include "state.h"
 
+#include "listener.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -88,6 +90,7 @@ void mpi_exit_in_order(void)
     join_children();
     mpi_forkserver_stop();
     mpi_finalizers_run(INT32_MIN);
+    mpi_listeners_at_exit();
 }
 
 void mpi_exit_register(void)

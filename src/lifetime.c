@@ -24,6 +24,8 @@ static const char *kind_name(uint32_t kind)
         return "process";
     case MPI_CONNECTION:
         return "connection";
+    case MPI_LISTENER:
+        return "listener";
     case MPI_FINALIZER:
         return "finalizer";
     default:

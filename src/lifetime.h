@@ -13,6 +13,8 @@
 typedef enum mpi_kind {
     MPI_PROCESS = 0x636f7270,
     MPI_CONNECTION = 0x6e6e6f63,
+    MPI_CONNECTION_PAIR = 0x72696170,
+    MPI_LISTENER = 0x6e74736c,
     MPI_FINALIZER = 0x6c6e6966,
     MPI_LOCK = 0x6b636f6c,
     MPI_RLOCK = 0x6b636c72,

@@ -44,6 +44,7 @@ typedef struct mpos_facts {
     const char *null_device; /* what fopen() takes to read nothing */
     bool has_fork;           /* mpos_fork and handles over a channel exist */
     bool has_objects;        /* mpos_object_open and the like exist */
+    bool has_message_pipes;  /* MPOS_PIPE exists, and mpos_send_message */
     bool memory_grows;       /* mpos_memory_grow exists */
     uint32_t exit_code_mask; /* what the system keeps of an exit code */
 } mpos_facts;
@@ -124,8 +125,11 @@ mp_error mpos_duplicate(mpos_handle handle, mpos_handle *copy);
 void mpos_close(mpos_handle handle);
 
 typedef enum mpos_wait_kind {
-    MPOS_WAIT_READ,    /* a pipe or channel: bytes or end of file */
-    MPOS_WAIT_PROCESS, /* mpos_process.sentinel */
+    MPOS_WAIT_READ,     /* a pipe or channel: bytes or end of file */
+    MPOS_WAIT_PROCESS,  /* mpos_process.sentinel */
+    MPOS_WAIT_LISTENER, /* mpos_listen's: somebody connects */
+    MPOS_WAIT_SOCKET,   /* of MPOS_INET and INET6, or a foreign socket */
+    MPOS_WAIT_HANDLE,   /* a foreign descriptor (readable) or HANDLE */
 } mpos_wait_kind;
 
 typedef struct mpos_wait_item {
@@ -135,7 +139,8 @@ typedef struct mpos_wait_item {
 } mpos_wait_item;
 
 /* Returns when at least one item is ready, having marked all that are; there
- * is no limit on count. MP_TIMED_OUT: none in time. */
+ * is no limit on count. MP_TIMED_OUT: none in time; MP_EINVAL: a foreign one is
+ * no open handle. */
 mp_error mpos_wait(mpos_wait_item *items, size_t count, int64_t deadline);
 
 enum { MPOS_HANDLES_MAX = 250 };
@@ -155,6 +160,86 @@ mp_error mpos_send_handles(mpos_handle channel, const mpos_bytes parts[2],
  * then owns; mpos_read drops it. Any channel end; only where has_fork. */
 mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
                            size_t *got, mpos_arrivals *arrived);
+
+/* -- Sockets --------------------------------------------------------------- */
+
+enum { MPOS_ADDRESS_MAX = 255 };
+
+typedef enum mpos_family {
+    MPOS_INET,
+    MPOS_INET6,
+    MPOS_UNIX, /* a path, or a name without a file */
+    MPOS_PIPE, /* Windows' named pipes: messages, without frames */
+} mpos_family;
+
+typedef struct mpos_address {
+    mpos_family family;
+    unsigned port;
+    bool is_abstract;
+    char name[MPOS_ADDRESS_MAX + 1];
+    /* Of a path that was made: what it is on its disk, so that nobody else's is
+     * removed. The port's own; zeros: there is none to remove. */
+    uint64_t identity[2];
+} mpos_address;
+
+/*
+ * Who forks holds this; so does whoever makes or closes what a forked child
+ * must not keep, while that is in no list. Policy's, see connection.h.
+ *
+ * mpos_listen and mpos_connect may take long (names are looked up, somebody has
+ * to answer), and mpos_listener_close waits for others who use the folder. So
+ * they take it themselves, for moments, and never wait while they have it:
+ * *listener and *stream are set as soon as there is a handle, for who forks
+ * meanwhile to close, and are MPOS_NONE again once it is closed, should they
+ * fail. Where there is no fork they may be set at the end.
+ */
+extern mpos_mutex mpi_connections_mutex;
+
+/*
+ * *address: in, where to listen; out, where it is (the numeric host, the port).
+ * A path that is a socket nobody listens at is taken over. permissions: of a
+ * path or pipe, 0600: the user only.
+ * MP_EADDRINUSE, MP_ENOTFOUND, MP_EACCES, MP_EOVERFLOW (too long a path),
+ * MP_ENOTSUP (no such family here), MP_EMFILE.
+ */
+mp_error mpos_listen(mpos_address *address, unsigned backlog,
+                     mpos_handle *listener);
+/* Never blocks. MP_TIMED_OUT: nobody is there (any more). peer: who connects.
+ * MP_EMFILE: it keeps waiting. */
+mp_error mpos_accept(mpos_handle listener, const mpos_address *address,
+                     mpos_address *peer, mpos_handle *stream);
+/* MP_EREFUSED, MP_ENOTFOUND, MP_EACCES, MP_TIMED_OUT, MP_ENOTSUP, MP_EMFILE. */
+mp_error mpos_connect(const mpos_address *address, int64_t deadline,
+                      mpos_handle *stream);
+/* Nobody listens any more; the path is removed if it is still this one and
+ * is_owner (a forked child is not). Closes the handle. listener MPOS_NONE: only
+ * the path goes, while the listener is still open. Where identity is zeros
+ * nothing waits, and the mutex is not taken: its caller may have it. */
+void mpos_listener_close(mpos_handle listener, const mpos_address *address,
+                         bool is_owner);
+typedef struct mpos_peer {
+    int64_t pid;       /* 0: not known */
+    bool is_same_user; /* or root, administrator */
+} mpos_peer;
+/* Who is at the other end of MPOS_UNIX, MPOS_PIPE or a channel. MP_ENOTSUP. */
+mp_error mpos_peer_of(mpos_handle stream, mpos_peer *peer);
+
+/* Of MPOS_PIPE, only where has_message_pipes: one write is one message, also of
+ * no bytes. */
+mp_error mpos_send_message(mpos_handle pipe, const void *data, size_t size);
+/* Blocks for a message; the first `size` bytes at most. *left: what of it is
+ * still to be read, by the next call. MP_EEOF. */
+mp_error mpos_recv_message(mpos_handle pipe, void *data, size_t size,
+                           size_t *got, size_t *left);
+
+/* -- Handles in another process: only where there is no fork --------------- */
+
+/* A copy of handle in that process, and its number there; MP_ENOTFOUND: it has
+ * ended; MP_EACCES. */
+mp_error mpos_handle_give(int64_t pid, uint64_t start_time, mpos_handle handle,
+                          uint64_t *number);
+/* Closes it there. */
+void mpos_handle_revoke(int64_t pid, uint64_t start_time, uint64_t number);
 
 /* -- Memory ---------------------------------------------------------------- */
 
@@ -380,8 +465,12 @@ void mpos_mutex_lock(mpos_mutex *mutex);
 void mpos_mutex_unlock(mpos_mutex *mutex);
 /* In a forked child: forget an owner that does not exist here. */
 void mpos_mutex_reset(mpos_mutex *mutex);
-/* Detached, with a small stack and all signals blocked. */
-mp_error mpos_thread_start(void (*run)(void *), void *argument);
+/* With a small stack and all signals blocked. out NULL: detached; else it is to
+ * be joined, exactly once, by any thread but itself. */
+mp_error mpos_thread_start(void (*run)(void *), void *argument,
+                           mpos_thread *out);
+/* Returns when the thread has ended, and nothing of it is left. */
+void mpos_thread_join(mpos_thread thread);
 
 /* run() is called when the calling thread ends, once, unless the process ends
  * with it. */

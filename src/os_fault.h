@@ -45,6 +45,13 @@ mp_error mpi_fault_error(void);
 #define mpos_wait(...) MPI_FAULTY(mpos_wait, (__VA_ARGS__))
 #define mpos_send_handles(...) MPI_FAULTY(mpos_send_handles, (__VA_ARGS__))
 #define mpos_recv_handles(...) MPI_FAULTY(mpos_recv_handles, (__VA_ARGS__))
+#define mpos_listen(...) MPI_FAULTY(mpos_listen, (__VA_ARGS__))
+#define mpos_accept(...) MPI_FAULTY(mpos_accept, (__VA_ARGS__))
+#define mpos_connect(...) MPI_FAULTY(mpos_connect, (__VA_ARGS__))
+#define mpos_peer_of(...) MPI_FAULTY(mpos_peer_of, (__VA_ARGS__))
+#define mpos_send_message(...) MPI_FAULTY(mpos_send_message, (__VA_ARGS__))
+#define mpos_recv_message(...) MPI_FAULTY(mpos_recv_message, (__VA_ARGS__))
+#define mpos_handle_give(...) MPI_FAULTY(mpos_handle_give, (__VA_ARGS__))
 #define mpos_memory_create(...) MPI_FAULTY(mpos_memory_create, (__VA_ARGS__))
 #define mpos_memory_size(...) MPI_FAULTY(mpos_memory_size, (__VA_ARGS__))
 #define mpos_memory_identity(...) \

@@ -173,25 +173,70 @@ mp_error mpi_process_wait(mp_process *process, int64_t deadline)
     return err;
 }
 
-/* The parent is no child: there is nothing to reap. It is looked up late, as
- * few ask for it. */
-static mp_error wait_for_parent(mp_process *parent, int64_t deadline)
+/* The parent is looked up late, as few ask for it. Under its mutex. */
+static mp_error look_up_parent(mp_process *parent)
 {
-    mpos_wait_item item;
     mp_error err = MP_OK;
 
-    mpos_mutex_lock(&parent->mutex);
     if (mpi_run_of(parent) == MPI_RUN_STARTED &&
         parent->os.sentinel == MPOS_NONE) {
         err = mpos_attach(&parent->os, parent->os.pid, parent->os.start_time);
         if (err == MP_ENOTFOUND)
             mpi_run_set(parent, MPI_RUN_FINISHED);
     }
+    return err;
+}
+
+/* It is no child: there is nothing to reap. */
+static mp_error wait_for_parent(mp_process *parent, int64_t deadline)
+{
+    mpos_wait_item item;
+    mp_error err;
+
+    mpos_mutex_lock(&parent->mutex);
+    err = look_up_parent(parent);
     item = mpi_process_wait_item(parent);
     mpos_mutex_unlock(&parent->mutex);
     if (mpi_run_of(parent) == MPI_RUN_FINISHED)
         return MP_OK;
     return err == MP_OK ? mpos_wait(&item, 1, deadline) : err;
+}
+
+mp_error mpi_process_wait_begin(mp_process *process)
+{
+    mp_error err = check_started(process);
+
+    if (err != MP_OK)
+        return err;
+    mpos_mutex_lock(&process->mutex);
+    if (mpi_process_is_parent(process))
+        err = look_up_parent(process);
+    if (mpi_run_of(process) == MPI_RUN_FINISHED)
+        err = MP_OK;
+    if (err == MP_OK)
+        process->waiting++;
+    mpos_mutex_unlock(&process->mutex);
+    return err;
+}
+
+bool mpi_process_wait_look(mp_process *process, mpos_wait_item *item)
+{
+    bool has_ended;
+
+    mpos_mutex_lock(&process->mutex);
+    has_ended = mpi_run_of(process) == MPI_RUN_FINISHED;
+    *item = mpi_process_wait_item(process);
+    mpos_mutex_unlock(&process->mutex);
+    return has_ended;
+}
+
+void mpi_process_wait_end(mp_process *process)
+{
+    mpos_mutex_lock(&process->mutex);
+    process->waiting--;
+    if (!mpi_process_is_parent(process))
+        close_if_done(process);
+    mpos_mutex_unlock(&process->mutex);
 }
 
 mp_error mp_process_join(mp_process *process, double timeout)

@@ -3,6 +3,7 @@
 #include "resource.h"
 
 #include "connection.h"
+#include "handle.h"
 #include "internal.h"
 #include "segment.h"
 #include "share.h"
@@ -16,6 +17,7 @@
 
 static const mpi_resource_type *const types[] = {
     &mpi_connection_type,
+    &mpi_handle_type,
     &mpi_lock_kind.resource,
     &mpi_rlock_kind.resource,
     &mpi_semaphore_kind.resource,
@@ -130,6 +132,7 @@ void mpi_transport_free(mpi_transport *transport)
             transport->made[i].type->unref(transport->made[i].type,
                                            transport->made[i].self);
     free(transport->made);
+    free(transport->moves);
     free(transport->handles);
     *transport = (mpi_transport){0};
 }

@@ -28,7 +28,8 @@ typedef struct mpi_transport {
     size_t capacity;
     /* The way to the receiver carries bytes only; adding is MP_EPICKLE. */
     bool has_no_handles;
-    mpi_parcel parcel; /* see share.h */
+    mpi_parcel parcel;       /* see share.h */
+    struct mpi_moves *moves; /* see peer.h; or NULL */
 } mpi_transport;
 
 /* The handle's place in the table; the same handle is kept once. The sender

@@ -60,6 +60,8 @@ const char *mpi_share_kind_name(mpi_kind kind)
         return "shared dict";
     case MPI_SHARED_LIST:
         return "shared list";
+    case MPI_CONNECTION_PAIR:
+        return "pipe";
     default:
         return NULL;
     }

@@ -427,24 +427,6 @@ mp_error mp_shared_list_remove(mp_shared_list *list, mp_obj *item)
     return err;
 }
 
-mp_error mp_shared_list_index(mp_shared_list *list, mp_obj *item, size_t *index)
-{
-    search it;
-    size_t place;
-    mp_error err = begin_search(&it, list, item);
-
-    if (err == MP_OK) {
-        err = find_first(&it, &place);
-        end_search(&it);
-    }
-    if (err == MP_OK && index == NULL)
-        err = mpi_fail(MP_EINVAL, "there is nowhere to put the index");
-    if (err == MP_OK)
-        *index = place;
-    mp_obj_unref(item);
-    return err;
-}
-
 static mp_error count_all(const search *it, size_t *count)
 {
     size_t place = 0;
@@ -459,20 +441,33 @@ static mp_error count_all(const search *it, size_t *count)
     return err;
 }
 
-mp_error mp_shared_list_count(mp_shared_list *list, mp_obj *item, size_t *count)
+/* A search that changes nothing and finds a number. */
+static mp_error search_for(mp_shared_list *list, mp_obj *item,
+                           mp_error (*find)(const search *, size_t *),
+                           size_t *number)
 {
     search it;
     size_t found;
     mp_error err = begin_search(&it, list, item);
 
     if (err == MP_OK) {
-        err = count_all(&it, &found);
+        err = find(&it, &found);
         end_search(&it);
     }
-    if (err == MP_OK && count == NULL)
-        err = mpi_fail(MP_EINVAL, "there is nowhere to put the count");
+    if (err == MP_OK && number == NULL)
+        err = mpi_fail(MP_EINVAL, "there is nowhere to put the number");
     if (err == MP_OK)
-        *count = found;
+        *number = found;
     mp_obj_unref(item);
     return err;
+}
+
+mp_error mp_shared_list_index(mp_shared_list *list, mp_obj *item, size_t *index)
+{
+    return search_for(list, item, find_first, index);
+}
+
+mp_error mp_shared_list_count(mp_shared_list *list, mp_obj *item, size_t *count)
+{
+    return search_for(list, item, count_all, count);
 }

@@ -4,6 +4,7 @@
  * exists, and three ways to make a process of it. The fork server's way is in
  * forkserver.c.
  */
+#include "peer.h"
 #include "pickle.h"
 #include "state.h"
 
@@ -79,6 +80,8 @@ static mp_error spawn_with(mp_process *process, mpi_transport *transport,
         options.handle_count = transport->count;
         err = mpos_spawn(&process->os, &options);
     }
+    if (err == MP_OK)
+        mpi_peer_moved(transport, process->os.pid, process->os.start_time);
     mp_obj_unref(program);
     return err;
 }

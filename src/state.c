@@ -3,6 +3,7 @@
 #include "state.h"
 
 #include "connection.h"
+#include "listener.h"
 #include "share.h"
 
 #include <stdlib.h>
@@ -279,6 +280,7 @@ void mpi_state_after_fork(const mpi_transport *kept)
         mpos_process_close(&mpi_state.parent->os);
     mpi_block_after_fork();
     mpi_connections_after_fork(kept);
+    mpi_listeners_after_fork();
     mpi_finalizers_after_fork();
     mpi_forkserver_after_fork();
     mpi_exit_after_fork();

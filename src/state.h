@@ -151,6 +151,12 @@ mp_error mpi_process_check_mine(const mp_process *process);
 bool mpi_process_poll(mp_process *process);
 /* What to wait for. */
 mpos_wait_item mpi_process_wait_item(const mp_process *process);
+/* From begin to end, what is to be waited for stays open. MP_EINVAL,
+ * MP_ECLOSED, MP_ESTATE, MP_ENOTCHILD. look: true if it is known to have ended;
+ * else *item is to be waited for. */
+mp_error mpi_process_wait_begin(mp_process *process);
+bool mpi_process_wait_look(mp_process *process, mpos_wait_item *item);
+void mpi_process_wait_end(mp_process *process);
 /* Joins without asking whose child it is. */
 mp_error mpi_process_wait(mp_process *process, int64_t deadline);
 mp_error mpi_process_send_signal(mp_process *process, mpos_signal signal);

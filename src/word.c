@@ -439,8 +439,14 @@ bool mpi_word_is_set(const mpos_word *word)
     return (mpi_atomic32_load(&word->value) & EVENT_SET) != 0;
 }
 
+static bool must_stop(const mpi_atomic32 *flag)
+{
+    return flag != NULL && mpi_atomic32_load(flag) != 0;
+}
+
 /* Everybody is woken at once, so that nobody has to pass anything on. */
-static mp_error wait_for_event(waiter *who, uint32_t began)
+static mp_error wait_for_event(waiter *who, uint32_t began,
+                               const mpi_atomic32 *flag)
 {
     for (;;) {
         uint32_t value = mpi_atomic32_load(&who->word->value);
@@ -448,7 +454,7 @@ static mp_error wait_for_event(waiter *who, uint32_t began)
 
         if ((value & EVENT_SET) != 0 || value / EVENT_ONCE != began)
             return MP_OK;
-        if (is_over(who))
+        if (is_over(who) || must_stop(flag))
             return MP_TIMED_OUT;
         if (noted == value ||
             mpi_atomic32_change(&who->word->value, value, noted))
@@ -469,7 +475,28 @@ mp_error mpi_word_wait_set(mpos_word *word, mpi_share *share, double timeout)
     if ((value & EVENT_SET) != 0)
         return MP_OK;
     err = begin(&who, word, share, timeout);
-    return err != MP_OK ? err : wait_for_event(&who, value / EVENT_ONCE);
+    return err != MP_OK ? err : wait_for_event(&who, value / EVENT_ONCE, NULL);
+}
+
+mp_error mpi_word_watch(mpos_word *word, mpi_share *share,
+                        const mpi_atomic32 *flag)
+{
+    waiter who;
+    uint32_t value;
+    mp_error err = begin(&who, word, share, MP_FOREVER);
+
+    if (err != MP_OK)
+        return err;
+    value = mpi_atomic32_load(&word->value);
+    return wait_for_event(&who, value / EVENT_ONCE, flag);
+}
+
+void mpi_word_nudge(mpos_word *word, mpi_share *share)
+{
+    bell sleepers = {.is_there = false};
+
+    find_bell(&sleepers, share, true);
+    ring(&sleepers, word, INT32_MAX);
 }
 
 /* -- Sequences ------------------------------------------------------------- */

@@ -104,6 +104,13 @@ bool mpi_word_is_set(const mpos_word *word);
 /* A word set and cleared again while this one slept has been set. */
 mp_error mpi_word_wait_set(mpos_word *word, mpi_share *share, double timeout);
 
+/* The same, until *flag is not zero, and mpi_word_nudge() afterwards, too: then
+ * MP_TIMED_OUT. A nudge may be missed; the next one will do. */
+mp_error mpi_word_watch(mpos_word *word, mpi_share *share,
+                        const mpi_atomic32 *flag);
+/* Wakes all that sleep, for nothing but to look. */
+void mpi_word_nudge(mpos_word *word, mpi_share *share);
+
 /* -- Sequences: a number that only grows, for conditions and barriers ------ */
 
 /*

@@ -6,15 +6,8 @@ exit code 1. Python 3.8 to 3.13.
 """
 import pickle
 import sys
-
-MISSING = 77     # no multiprocessing.shared_memory here
-OLD_LAYOUT = 78  # Python 3.8 lays out a ShareableList in another way
-
-try:
-    from multiprocessing import resource_tracker
-    from multiprocessing.shared_memory import ShareableList, SharedMemory
-except ImportError:
-    sys.exit(MISSING)
+from multiprocessing import resource_tracker
+from multiprocessing.shared_memory import ShareableList, SharedMemory
 
 SIZE = 10000
 VALUES = [0, -1, 2**63 - 1, -2**63, 1.5, -0.0, float("inf"), 5e-324,
@@ -171,10 +164,6 @@ def give(memory_name, list_name, path):
             pickle.dump([memory, items, memory], file, protocol)
         items.shm.close()
         memory.close()
-
-
-def version():
-    sys.exit(OLD_LAYOUT if sys.version_info < (3, 9) else 0)
 
 
 globals()[sys.argv[1]](*sys.argv[2:])

@@ -305,7 +305,7 @@ static void start(crew *it, void (*run)(void *))
     if (it->run != run) /* those that run already look at it */
         it->run = run;
     it->started++;
-    ok(mpos_thread_start(run_member, it));
+    ok(mpos_thread_start(run_member, it, NULL));
 }
 
 static void await_left(crew *it, uint32_t count)

@@ -359,16 +359,15 @@ METHOD_TEST(connection, closed_one_cannot_be_an_argument)
 
 Test(connection, leaves_no_handle_behind)
 {
-    size_t before;
+    size_t before = 0;
     mp_connection *a, *b;
 
-    make_pipe(&a, &b);
-    close_both(a, b);
-    before = support_open_handles();
     for (int i = 0; i < 100; i++) {
         make_pipe(&a, &b);
         cr_assert_eq(mp_connection_send(a, MP_BOX(i)), MP_OK);
         close_both(a, b);
+        if (i == 0)
+            before = support_open_handles();
     }
     cr_assert_eq(support_open_handles(), before);
 }

@@ -317,7 +317,7 @@ static void send_large_over(mp_connection *a, mp_connection *b)
     it.passed = d;
     ok(mp_connection_send(a, MP_BOX(1))); /* not the first in the pipe */
     before = support_open_handles();
-    ok(mpos_thread_start(send_large, &it));
+    ok(mpos_thread_start(send_large, &it, NULL));
     while (mpi_atomic32_load(&it.state) != 1)
         mpos_sleep_until(mpos_now() + 1000000);
     ok(mp_connection_recv(b, &obj));
@@ -424,7 +424,7 @@ static void begin_message(mp_connection *a, receiver *it,
 
     ok(mpos_send_handles(descriptor_of(a), parts, &handle, 1, &written));
     ok(mp_connection_close(far_end));
-    ok(mpos_thread_start(recv_bytes_in_thread, it));
+    ok(mpos_thread_start(recv_bytes_in_thread, it, NULL));
     while (poll(&item, 1, 0) != 0)
         mpos_sleep_until(mpos_now() + 1000000);
 }

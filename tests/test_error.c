@@ -106,7 +106,7 @@ static void fail_in_thread(void *unused)
 Test(error, each_thread_has_its_own_sentence)
 {
     mpi_fail(MP_EIO, "in the test");
-    cr_assert_eq(mpos_thread_start(fail_in_thread, NULL), MP_OK);
+    cr_assert_eq(mpos_thread_start(fail_in_thread, NULL, NULL), MP_OK);
     while (mpi_atomic32_load(&thread_result) == 0)
         mp_sleep(0.0005);
     cr_assert_eq(mpi_atomic32_load(&thread_result), 1, "it began empty");

@@ -250,7 +250,7 @@ Test(event, a_sleeping_thread_misses_no_pulse)
     for (uint32_t i = 0; i < 20; i++) {
         double limit;
 
-        ok(mpos_thread_start(wait_in_thread, &it));
+        ok(mpos_thread_start(wait_in_thread, &it, NULL));
         ok(mp_semaphore_acquire(it.ready, 10));
         pause_for(0.02);
         ok(mp_event_set(it.event));

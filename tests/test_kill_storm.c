@@ -351,7 +351,7 @@ static void begin_watch(const crew *it)
     mpi_atomic64_store(&watch.lag, 0);
     mpi_atomic32_store(&watch.is_over, 0);
     mpi_atomic32_store(&watch.is_on, 1);
-    cr_assert_eq(mpos_thread_start(watch_crew, NULL), MP_OK);
+    cr_assert_eq(mpos_thread_start(watch_crew, NULL, NULL), MP_OK);
 }
 
 static void end_watch(void)

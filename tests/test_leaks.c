@@ -185,7 +185,7 @@ METHOD_TEST(leaks, eight_threads_may_join_the_same_child)
 
     start_many(method, &it.process, 1, &release);
     for (int i = 0; i < THREADS; i++)
-        cr_assert_eq(mpos_thread_start(join_it, &it), MP_OK);
+        cr_assert_eq(mpos_thread_start(join_it, &it, NULL), MP_OK);
     await_count(&it.waiting, THREADS);
     cr_assert_eq(mp_connection_close(release), MP_OK);
     await_count(&it.done, THREADS);
@@ -217,7 +217,7 @@ static void race_to_start(mp_start_method method)
     cr_assert_eq(mp_process_create(&it.process, return_zero, NULL, &options),
                  MP_OK);
     for (int i = 0; i < 2; i++)
-        cr_assert_eq(mpos_thread_start(start_it, &it), MP_OK);
+        cr_assert_eq(mpos_thread_start(start_it, &it, NULL), MP_OK);
     await_count(&it.waiting, 2);
     mpi_atomic32_store(&it.must_go, 1);
     await_count(&it.done, 2);
@@ -260,7 +260,7 @@ METHOD_TEST(leaks, eight_threads_start_and_join_children_of_their_own)
     cr_assert_eq(support_run(method, return_zero, NULL), 0);
     mpi_atomic32_store(&it.must_go, (uint32_t)method);
     for (int i = 0; i < THREADS; i++)
-        cr_assert_eq(mpos_thread_start(run_some, &it), MP_OK);
+        cr_assert_eq(mpos_thread_start(run_some, &it, NULL), MP_OK);
     await_count(&it.done, THREADS);
     cr_assert_eq(mpi_atomic32_load(&it.succeeded), expected, "%u of %u",
                  (unsigned)mpi_atomic32_load(&it.succeeded),

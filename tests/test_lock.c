@@ -2,6 +2,7 @@
 /* Lock and RLock: who has them, for how long, and how they travel. What
  * happens when an owner dies is in test_owner_death.c. */
 #include "support/check.h"
+#include "support/leftover.h"
 #include "support/served.h"
 #include "support/system.h"
 
@@ -221,7 +222,7 @@ Test(lock, threads_exclude_each_other)
         adder it = {.any = make_any(both[i]), .sum = &sum};
 
         for (int n = 0; n < WORKERS; n++)
-            ok(mpos_thread_start(add_in_thread, &it));
+            ok(mpos_thread_start(add_in_thread, &it, NULL));
         while (mpi_atomic32_load(&it.done) < WORKERS)
             pause_for(0.01);
         cr_assert_eq(mpi_atomic32_load(&it.failures), 0U);
@@ -583,8 +584,6 @@ METHOD_TEST(lock, parent_gets_what_its_child_has_made)
     mp_rlock *rlock;
     mp_obj *list;
 
-    if (!mpos_system.has_fork)
-        cr_skip_test("no handle travels over a connection here");
     ok(mp_pipe(&ours, &theirs, NULL));
     child = support_start(method, send_own, MP_ARGS(theirs));
     ok(mp_connection_close(theirs));
@@ -706,8 +705,7 @@ Test(lock, locks_do_not_travel_in_bytes)
 
 METHOD_TEST(lock, nothing_remains_open)
 {
-    /* Of a process that was killed without memfd, one may be there. */
-    size_t names = support_shared_names("mp-"), before = 0;
+    size_t before = 0;
 
     for (int round = 0; round < 3; round++) {
         any_lock any = make_any(round % 2);
@@ -721,5 +719,5 @@ METHOD_TEST(lock, nothing_remains_open)
             before = support_open_handles();
         cr_assert_eq(support_open_handles(), before);
     }
-    cr_assert_leq(support_shared_names("mp-"), names);
+    cr_assert_eq(support_memory_names(), 0U);
 }

@@ -262,7 +262,7 @@ Test(shared_dict, sums_of_many_threads_are_exact)
     int64_t sum = 0;
 
     for (int i = 0; i < WORKERS; i++)
-        ok(mpos_thread_start(add_in_thread, &it));
+        ok(mpos_thread_start(add_in_thread, &it, NULL));
     while (mpi_atomic32_load(&it.done) < WORKERS)
         mpos_sleep_until(mpos_now() + 1000000);
     cr_assert_eq(mpi_atomic32_load(&it.failures), 0U);
@@ -302,8 +302,6 @@ METHOD_TEST(shared_dict, a_child_may_send_its_own)
     mp_obj *obj = NULL;
     mp_process *child;
 
-    if (!mpos_system.has_fork)
-        cr_skip_test("no handle travels over a connection here");
     ok(mp_pipe(&ours, &theirs, NULL));
     child = support_start(method, send_own, MP_ARGS(theirs));
     ok(mp_connection_close(theirs));

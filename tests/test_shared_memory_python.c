@@ -3,11 +3,10 @@
  * SharedMemory and ShareableList between us and the Pythons of this machine, by
  * name, in both directions. What Python does is in interop_shared_memory.py,
  * beside this file.
- *
- * MULTIPROC_PYTHONS names the programs (separated by spaces); else python3.
  */
 #include "support/check.h"
 #include "support/named.h"
+#include "support/python.h"
 #include "support/system.h"
 #include "support/testing.h"
 
@@ -21,98 +20,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SIZE = 10000, PATH_SIZE = 1024, MISSING = 77, OLD_LAYOUT = 78 };
-
-typedef struct python {
-    const char *program;
-    char script[PATH_SIZE];
-    bool has_old_layout; /* 3.8 */
-} python;
+/* 3.8 has it first, and lays out a ShareableList in another way. */
+enum { SIZE = 10000, LEAST_MINOR = 8, MINOR_OF_LAYOUT = 9 };
 
 /* -- Running Python -------------------------------------------------------- */
 
-/* Beside this source, which may be elsewhere by now. */
-static bool find_script(char path[PATH_SIZE])
+static void expect(const python *with, const char *what, const char *arguments)
 {
-    size_t folder = strlen(__FILE__);
-    FILE *file;
-
-    while (folder != 0 && strchr("/\\", __FILE__[folder - 1]) == NULL)
-        folder--;
-    snprintf(path, PATH_SIZE, "%.*sinterop_shared_memory.py", (int)folder,
-             __FILE__);
-    file = fopen(path, "rb");
-    if (file == NULL)
-        return false;
-    fclose(file);
-    return true;
-}
-
-static int run(const char *command)
-{
-    int code = system(command);
-
-    /* POSIX has it in the second byte, Windows as it is. */
-    return code > 255 ? code >> 8 : code;
-}
-
-static int call(const python *with, const char *what, const char *arguments)
-{
-    char command[4 * PATH_SIZE];
+    char command[4 * SUPPORT_PATH_SIZE];
 
     snprintf(command, sizeof(command), "%s \"%s\" %s %s", with->program,
              with->script, what, arguments);
-    return run(command);
+    cr_assert_eq(python_run(command), 0, "%s: %s %s", with->program, what,
+                 arguments);
 }
 
-static void expect(const python *with, const char *what, const char *arguments)
+static void for_each_python(void (*talk)(const python *with))
 {
-    cr_assert_eq(call(with, what, arguments), 0, "%s: %s %s", with->program,
-                 what, arguments);
+    char script[SUPPORT_PATH_SIZE];
+
+    python_script("interop_shared_memory.py", script);
+    python_for_each(script, LEAST_MINOR, talk);
 }
 
-static bool is_at_least(const char *program, int minor)
+static bool has_old_layout(const python *with)
 {
-    char command[PATH_SIZE];
-
-    snprintf(command, sizeof(command),
-             "%s -c \"import sys; sys.exit(sys.version_info < (3, %d))\" "
-             "> %s 2>&1",
-             program, minor, mpos_system.null_device);
-    return run(command) == 0;
-}
-
-/* Calls talk() with each that has shared memory; how many. */
-static unsigned for_each_python(void (*talk)(const python *with))
-{
-    const char *named = getenv("MULTIPROC_PYTHONS");
-    char *programs = mpi_strdup(named != NULL ? named : "python3");
-    unsigned count = 0;
-
-    for (char *program = strtok(programs, " "); program != NULL;
-         program = strtok(NULL, " ")) {
-        python with = {.program = program};
-        int code;
-
-        if (!find_script(with.script) || !is_at_least(program, 6))
-            continue;
-        code = call(&with, "version", "");
-        if (code == MISSING)
-            continue;
-        cr_assert(code == 0 || code == OLD_LAYOUT);
-        with.has_old_layout = code == OLD_LAYOUT;
-        talk(&with);
-        count++;
-    }
-    free(programs);
-    return count;
-}
-
-static void skip_without_python(unsigned count)
-{
-    if (count == 0)
-        cr_skip_test("no python3 that has shared memory to talk to (see "
-                     "MULTIPROC_PYTHONS), or its script is not there");
+    return with->minor < MINOR_OF_LAYOUT;
 }
 
 /* -- Values ---------------------------------------------------------------- */
@@ -243,8 +176,8 @@ static const char *new_name(char name[SUPPORT_NAME_SIZE])
 {
     static unsigned count;
 
-    snprintf(name, SUPPORT_NAME_SIZE, "mp-python-%lld-%u",
-             (long long)mp_getpid(), count++);
+    snprintf(name, SUPPORT_NAME_SIZE, "python-%lld-%u", (long long)mp_getpid(),
+             count++);
     return name;
 }
 
@@ -383,25 +316,25 @@ static void skip_where_names_go(void)
 
 Test(shared_memory_python, bytes_pass_through_ours, .timeout = 120)
 {
-    skip_without_python(for_each_python(use_ours));
+    for_each_python(use_ours);
 }
 
 Test(shared_memory_python, bytes_pass_through_pythons, .timeout = 120)
 {
     skip_where_names_go();
-    skip_without_python(for_each_python(use_pythons));
+    for_each_python(use_pythons);
 }
 
 Test(shared_memory_python, what_python_unlinks_is_gone, .timeout = 120)
 {
     skip_where_names_go();
-    skip_without_python(for_each_python(unlink_ours));
+    for_each_python(unlink_ours);
 }
 
 Test(shared_memory_python, a_python_that_tracks_it_unlinks_it, .timeout = 120)
 {
     skip_where_names_go();
-    skip_without_python(for_each_python(be_tracked));
+    for_each_python(be_tracked);
 }
 
 /* -- ShareableList --------------------------------------------------------- */
@@ -413,7 +346,7 @@ static void change_ours(const python *with)
 
     cr_assert_eq(mp_shareable_list_create(&list, values(), new_name(name)),
                  MP_OK, "%s", mp_error_message());
-    if (!with->has_old_layout) {
+    if (!has_old_layout(with)) {
         expect(with, "read_list", name);
         expect_items(list, true);
         expect(with, "check_list", name);
@@ -424,7 +357,7 @@ static void change_ours(const python *with)
     cr_assert_eq(mp_shareable_list_create(&list, values(), name), MP_OK);
     expect_items(list, false);
     change_items(list);
-    if (!with->has_old_layout)
+    if (!has_old_layout(with))
         expect(with, "check_list", name);
     cr_assert_eq(mp_shareable_list_unlink(list), MP_OK);
     cr_assert_eq(mp_shareable_list_close(list), MP_OK);
@@ -498,7 +431,7 @@ static void describe(const python *with)
     char name[SUPPORT_NAME_SIZE];
     mp_shareable_list *list = NULL;
 
-    if (with->has_old_layout)
+    if (has_old_layout(with))
         return;
     support_make_folder("mp-python", folder);
     support_join_path(folder, "text", path);
@@ -514,25 +447,25 @@ static void describe(const python *with)
 
 Test(shared_memory_python, our_lists_are_equal_on_both_sides, .timeout = 120)
 {
-    skip_without_python(for_each_python(change_ours));
+    for_each_python(change_ours);
 }
 
 Test(shared_memory_python, pythons_lists_are_equal_on_both_sides,
      .timeout = 120)
 {
     skip_where_names_go();
-    skip_without_python(for_each_python(change_pythons));
+    for_each_python(change_pythons);
 }
 
 Test(shared_memory_python, what_python_has_cut_is_damaged, .timeout = 120)
 {
     skip_where_names_go();
-    skip_without_python(for_each_python(read_broken));
+    for_each_python(read_broken);
 }
 
 Test(shared_memory_python, format_and_repr_are_pythons, .timeout = 120)
 {
-    skip_without_python(for_each_python(describe));
+    for_each_python(describe);
 }
 
 /* -- Pickles --------------------------------------------------------------- */
@@ -670,7 +603,7 @@ static void exchange_pickles(const python *with)
     char folder[SUPPORT_PATH_SIZE];
     both it;
 
-    if (with->has_old_layout)
+    if (has_old_layout(with))
         return;
     support_make_folder("mp-python", folder);
     begin(&it);
@@ -683,5 +616,5 @@ static void exchange_pickles(const python *with)
 Test(shared_memory_python, both_travel_in_pickles_to_and_from_python,
      .timeout = 120)
 {
-    skip_without_python(for_each_python(exchange_pickles));
+    for_each_python(exchange_pickles);
 }

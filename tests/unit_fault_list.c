@@ -4,17 +4,15 @@
  * fail once: what fails has a sentence, changes nothing, and leaks nothing.
  */
 #include "support/check.h"
+#include "support/fault.h"
 #include "support/list.h"
 #include "support/methods.h"
 #include "support/system.h"
 
 #include "os.h"
-#include "os_fault.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { MOST_CALLS = 500 };
 
 static const mp_error errors[] = {MP_ENOMEM, MP_EMFILE, MP_EIO};
 static const char content[] = "[[3, 4], [1, 'x'], [2]]";
@@ -117,30 +115,22 @@ static mp_error miss(mp_shared_list *list)
 }
 
 /* What fails has changed nothing; then it succeeds. */
-static size_t try_one(mp_error (*operation)(mp_shared_list *), size_t which)
+static size_t try_one(mp_error (*operation)(mp_shared_list *), mp_error error)
 {
-    size_t failures = 0;
-    bool was_hit = true;
+    fault it = {.error = error};
 
-    for (long n = 1; was_hit; n++) {
+    while (!it.has_ended) {
         mp_shared_list *list = make_filled();
-        mp_error err;
 
-        cr_assert_lt(n, MOST_CALLS);
-        mpi_fault_arm(n, errors[which]);
-        err = operation(list);
-        was_hit = mpi_fault_disarm(NULL, NULL);
-        if (err != MP_OK) {
-            cr_assert(was_hit, "failed by itself: %s", mp_error_message());
-            cr_assert_str_not_empty(mp_error_message());
+        fault_arm(&it);
+        if (fault_failed(&it, operation(list))) {
             holds(list, content);
             ok(operation(list));
-            failures++;
         }
         ok(mp_shared_list_verify(list));
         ok(mp_shared_list_close(list));
     }
-    return failures;
+    return it.failures;
 }
 
 Test(fault_list, what_fails_changes_nothing)
@@ -155,7 +145,7 @@ Test(fault_list, what_fails_changes_nothing)
     handles = support_open_handles();
     for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
         for (size_t which = 0; which < 2; which++)
-            failures += try_one(operations[i], which);
+            failures += try_one(operations[i], errors[which]);
     cr_assert_eq(support_open_handles(), handles);
     cr_assert_gt(failures, 40U, "only %zu", failures);
 }
@@ -183,57 +173,54 @@ static mp_error open_path(const place *it, mp_shared_list **out)
     return mp_shared_list_open_file(out, it->path, 10, NULL);
 }
 
-/* False: it has not come to the call that fails. */
-static bool make_once(mp_error (*make)(const place *, mp_shared_list **),
-                      const place *it, long n, mp_error error)
+static void make_once(mp_error (*make)(const place *, mp_shared_list **),
+                      const place *it, fault *round)
 {
     mp_shared_list *list = NULL;
-    bool was_hit;
-    mp_error err;
+    bool has_failed = fault_failed(round, make(it, &list));
 
-    mpi_fault_arm(n, error);
-    err = make(it, &list);
-    was_hit = mpi_fault_disarm(NULL, NULL);
-    cr_assert_eq(list == NULL, err != MP_OK);
-    if (err != MP_OK) {
-        cr_assert(was_hit, "failed by itself: %s", mp_error_message());
-        cr_assert_str_not_empty(mp_error_message());
+    cr_assert_eq(list == NULL, has_failed);
+    if (has_failed) {
         cr_assert_eq(mp_named_unlink(it->name), MP_ENOTFOUND,
-                     "call %ld has left a name", n);
+                     "call %ld has left a name", round->n);
     } else {
         holds(list, "[]");
         ok(mp_shared_list_close(list));
         (void)mp_named_unlink(it->name);
     }
     support_remove_file(it->path);
-    return was_hit;
+}
+
+static void make_with_faults(mp_error (*make)(const place *, mp_shared_list **),
+                             const place *it, mp_error error)
+{
+    fault round = {.error = error};
+    size_t handles;
+
+    /* The first time, the system may keep something. */
+    make_once(make, it, &(fault){.error = error});
+    handles = support_open_handles();
+    while (!round.has_ended) {
+        fault_arm(&round);
+        make_once(make, it, &round);
+        cr_assert_eq(support_open_handles(), handles, "call %ld", round.n);
+    }
+    cr_assert_gt(round.failures, 3U, "only %zu", round.failures);
 }
 
 Test(fault_list, making_one_fails_cleanly)
 {
-    static mp_error (*const makers[])(const place *, mp_shared_list **) = {
-        create, open_name, open_path};
     char folder[SUPPORT_PATH_SIZE];
-    size_t handles;
     place it;
 
     support_make_folder("mp-fault-", folder);
     support_join_path(folder, "list", it.path);
     snprintf(it.name, sizeof(it.name), "mp fault list %lld",
              (long long)mp_getpid());
-    for (size_t i = 0; i < sizeof(makers) / sizeof(makers[0]); i++) {
-        cr_assert_not(make_once(makers[i], &it, MOST_CALLS, MP_EIO));
-        handles = support_open_handles();
-        for (size_t which = 0; which < 3; which++) {
-            long n = 1;
-
-            while (make_once(makers[i], &it, n, errors[which])) {
-                cr_assert_eq(support_open_handles(), handles, "call %ld", n);
-                n++;
-            }
-            cr_assert_gt(n, 5);
-        }
-        cr_assert_eq(support_open_handles(), handles);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        make_with_faults(create, &it, errors[i]);
+        make_with_faults(open_name, &it, errors[i]);
+        make_with_faults(open_path, &it, errors[i]);
     }
     support_remove_folder(folder);
 }
@@ -243,20 +230,16 @@ Test(fault_list, opening_one_fails_cleanly)
 {
     char folder[SUPPORT_PATH_SIZE];
     mp_shared_list *kept = NULL, *list = NULL;
-    bool was_hit = true;
+    fault round = {.error = MP_ENOMEM};
     place it;
 
     support_make_folder("mp-fault-", folder);
     support_join_path(folder, "list", it.path);
     ok(open_path(&it, &kept));
     ok(mp_shared_list_append(kept, MP_BOX(1)));
-    for (long n = 1; was_hit; n++) {
-        mp_error err;
-
-        mpi_fault_arm(n, MP_ENOMEM);
-        err = open_path(&it, &list);
-        was_hit = mpi_fault_disarm(NULL, NULL);
-        if (err == MP_OK)
+    while (!round.has_ended) {
+        fault_arm(&round);
+        if (!fault_failed(&round, open_path(&it, &list)))
             ok(mp_shared_list_close(list));
         holds(kept, "[1]");
     }
@@ -277,31 +260,27 @@ Test(fault_list, one_that_arrives_fails_cleanly)
 {
     mp_connection *ends[2] = {NULL, NULL};
     mp_shared_list *list = make_filled(), *same = NULL;
-    bool was_hit = true;
+    fault round = {.error = MP_ENOMEM};
     size_t handles;
 
     ok(mp_pipe(&ends[0], &ends[1], NULL));
     handles = support_open_handles();
-    for (long n = 1; was_hit; n++) {
+    while (!round.has_ended) {
         mp_obj *obj = NULL;
-        mp_error err;
 
-        cr_assert_lt(n, MOST_CALLS);
         ok(mp_connection_send(ends[0], MP_BOX(list)));
-        mpi_fault_arm(n, MP_ENOMEM);
-        err = mp_connection_recv(ends[1], &obj);
-        was_hit = mpi_fault_disarm(NULL, NULL);
-        cr_assert(was_hit || err == MP_OK, "%s", mp_error_message());
-        if (err == MP_OK) {
-            ok(mp_obj_as_shared_list(obj, &same));
-            holds(same, content);
-            mp_obj_unref(obj);
-        } else { /* a message that was not read is still there */
+        fault_arm(&round);
+        if (fault_failed(&round, mp_connection_recv(ends[1], &obj))) {
+            /* A message that was not read is still there. */
             ok(mp_connection_close(ends[0]));
             ok(mp_connection_close(ends[1]));
             ok(mp_pipe(&ends[0], &ends[1], NULL));
+        } else {
+            ok(mp_obj_as_shared_list(obj, &same));
+            holds(same, content);
+            mp_obj_unref(obj);
         }
-        cr_assert_eq(support_open_handles(), handles, "call %ld", n);
+        cr_assert_eq(support_open_handles(), handles, "call %ld", round.n);
     }
     holds(list, content);
     ok(mp_connection_close(ends[0]));
@@ -313,21 +292,16 @@ METHOD_TEST(fault_list, passing_one_fails_cleanly)
 {
     mp_process_options options = {.start_method = method};
     mp_shared_list *list = make_filled();
-    bool was_hit = true;
+    fault round = {.error = MP_ENOMEM};
 
-    for (long n = 1; was_hit; n += 3) {
+    while (!round.has_ended) {
         mp_process *child = NULL;
-        mp_error err;
 
-        cr_assert_lt(n, MOST_CALLS);
         ok(mp_process_create(&child, check_it, MP_ARGS(list), &options));
-        mpi_fault_arm(n, MP_ENOMEM);
-        err = mp_process_start(child);
-        was_hit = mpi_fault_disarm(NULL, NULL);
-        if (err != MP_OK) {
-            cr_assert(was_hit, "failed by itself: %s", mp_error_message());
+        fault_arm(&round);
+        round.n += 2; /* every third is enough */
+        if (fault_failed(&round, mp_process_start(child)))
             ok(mp_process_start(child));
-        }
         cr_assert_eq(support_finish(child), 7);
         holds(list, content);
     }

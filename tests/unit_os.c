@@ -6,6 +6,7 @@
  */
 #include "os.h"
 
+#include "support/check.h"
 #include "support/testing.h"
 
 #include <stdlib.h>
@@ -479,7 +480,7 @@ Test(os_handle, more_than_the_system_buffers_arrives_whole)
     cr_assert(sent.data != NULL && received != NULL);
     ok(mpos_random(sent.data, LARGE));
     ok(mpos_pipe(&reader, &sent.writer));
-    ok(mpos_thread_start(write_large, &sent));
+    ok(mpos_thread_start(write_large, &sent, NULL));
     while (got > 0) {
         /* One byte more than there is: the last read finds the end. */
         ok(mpos_read(reader, received + done, LARGE + 1 - done, &got));
@@ -629,7 +630,7 @@ static void write_soon(void *argument)
 Test(os_wait, a_write_in_another_thread_ends_the_wait)
 {
     open_many();
-    ok(mpos_thread_start(write_soon, &writers[150]));
+    ok(mpos_thread_start(write_soon, &writers[150], NULL));
     ok(mpos_wait(items, MANY, MPOS_FOREVER));
     cr_assert(items[150].is_ready);
     cr_assert_eq(count_ready(), 1U);
@@ -814,7 +815,7 @@ static void run_threads(void)
 
     ok(mpos_pipe(&reader, &done_writer));
     for (size_t i = 0; i < THREADS; i++)
-        ok(mpos_thread_start(count_up, &thread_ids[i]));
+        ok(mpos_thread_start(count_up, &thread_ids[i], NULL));
     for (size_t i = 0; i < THREADS; i++)
         cr_assert_eq(take(reader, &byte, 1), 1U);
     mpos_close(reader);
@@ -838,6 +839,28 @@ Test(os_thread, threads_have_ids_of_their_own)
             cr_assert_neq(thread_ids[i], thread_ids[j]);
     }
     cr_assert_eq(mpos_thread_id(), mpos_thread_id());
+}
+
+static void set_flag(void *argument)
+{
+    *(bool *)argument = true;
+}
+
+Test(os_thread, joined_thread_has_ended_and_left_nothing)
+{
+    size_t before = 0;
+
+    for (int round = 0; round < 100; round++) {
+        bool has_run = false;
+        mpos_thread thread;
+
+        ok(mpos_thread_start(set_flag, &has_run, &thread));
+        mpos_thread_join(thread);
+        cr_assert(has_run);
+        if (before == 0)
+            before = support_open_handles();
+        cr_assert_eq(support_open_handles(), before);
+    }
 }
 
 Test(os_thread, reset_mutex_is_free)

@@ -878,7 +878,7 @@ Test(os_file, is_used_by_nobody_while_one_is_alone, .timeout = 90)
     create_file("x", SMALL, &made);
     mpos_close(made);
     for (int i = 0; i < THREADS; i++)
-        ok(mpos_thread_start(use_again_and_again, &times));
+        ok(mpos_thread_start(use_again_and_again, &times, NULL));
     wait_for(&common->done, THREADS);
     cr_assert_eq(mpi_atomic32_load(&common->failures), 0U);
     cr_log_info("%u of %u alone\n", mpi_atomic32_load(&common->alone),
@@ -914,7 +914,7 @@ Test(os_file, is_created_by_one_of_many, .timeout = 90)
         mpi_atomic32_store(&common->made, 0);
         mpi_atomic32_store(&common->done, 0);
         for (int i = 0; i < THREADS; i++)
-            ok(mpos_thread_start(race_to_create, &round));
+            ok(mpos_thread_start(race_to_create, &round, NULL));
         wait_for(&common->asked, THREADS);
         mpi_atomic32_store(&common->stage, round + 1);
         wait_for(&common->done, THREADS);

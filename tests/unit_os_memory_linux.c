@@ -296,7 +296,7 @@ Test(os_draft, of_somebody_else_is_waited_for)
 
     refuse_nameless_files();
     file = lock_draft();
-    ok(mpos_thread_start(finish_soon, NULL));
+    ok(mpos_thread_start(finish_soon, NULL, NULL));
     cr_assert_eq(create(&made), MP_EEXIST, "%s", mp_error_message());
     cr_assert_eq(made, 42);
     support_read_file(path, text, sizeof(text));
@@ -317,7 +317,7 @@ Test(os_draft, of_somebody_who_is_killed_is_taken_at_once)
 
     refuse_nameless_files();
     file = lock_draft();
-    ok(mpos_thread_start(let_go_soon, &file));
+    ok(mpos_thread_start(let_go_soon, &file, NULL));
     /* The locks of who is killed go as if it had closed them. */
     ok(create(&(mpos_handle){0}));
     cr_assert_lt(mpos_now(), before + SECONDS(5));
@@ -391,7 +391,7 @@ static void check_race(uint32_t round)
     mpi_atomic32_store(&created, 0);
     mpi_atomic32_store(&done, 0);
     for (int i = 0; i < THREADS; i++)
-        ok(mpos_thread_start(race_to_create, &round));
+        ok(mpos_thread_start(race_to_create, &round, NULL));
     wait_for(&asked);
     mpi_atomic32_store(&go, round + 1);
     wait_for(&done);

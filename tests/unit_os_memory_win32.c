@@ -335,10 +335,10 @@ Test(os_memory_win32, a_draft_that_another_one_fills_is_waited_for)
     mpos_handle file;
 
     snprintf(draft, sizeof(draft), "%s" DRAFT, test.path);
-    cr_assert_eq(
-        mpos_thread_start(close_later,
-                          open_natively(draft, GENERIC_WRITE, 0, CREATE_NEW)),
-        MP_OK);
+    cr_assert_eq(mpos_thread_start(
+                     close_later,
+                     open_natively(draft, GENERIC_WRITE, 0, CREATE_NEW), NULL),
+                 MP_OK);
     cr_assert_eq(create_file(test.path, &file), MP_OK, "%s",
                  mp_error_message());
     mpos_close(file);
@@ -361,7 +361,7 @@ Test(os_memory_win32, who_waits_for_a_draft_sees_that_the_file_is_there)
 
     snprintf(draft, sizeof(draft), "%s" DRAFT, test.path);
     held = open_natively(draft, GENERIC_WRITE, 0, CREATE_NEW);
-    cr_assert_eq(mpos_thread_start(make_file_later, test.path), MP_OK);
+    cr_assert_eq(mpos_thread_start(make_file_later, test.path, NULL), MP_OK);
     cr_assert_eq(create_file(test.path, &file), MP_EEXIST);
     cr_assert_lt(mpos_now() - begin, 5 * SECOND);
     CloseHandle(held);
@@ -546,7 +546,7 @@ Test(os_memory_win32, a_file_that_others_keep_to_themselves_is_waited_for)
     cr_assert_eq(create_file(test.path, &file), MP_OK);
     mpos_close(file);
     held = open_natively(test.path, GENERIC_READ, 0, OPEN_EXISTING);
-    cr_assert_eq(mpos_thread_start(close_later, held), MP_OK);
+    cr_assert_eq(mpos_thread_start(close_later, held, NULL), MP_OK);
     cr_assert_eq(mpos_file_open(test.path, false, &file, &is_alone), MP_OK,
                  "%s", mp_error_message());
     mpos_close(file);

@@ -8,6 +8,7 @@
 #include "os.h"
 
 #include "support/check.h"
+#include "support/leftover.h"
 #include "support/testing.h"
 
 #include <dlfcn.h>
@@ -1031,7 +1032,7 @@ Test(os_process, thread_that_ends_takes_no_child_with_it)
     if (strcmp(mpos_system.system, "linux") != 0)
         cr_skip_test("the parent is a process there, not a thread");
     ok(mpos_pipe(&reader, &job.done));
-    ok(mpos_thread_start(start_fated_and_end, &job));
+    ok(mpos_thread_start(start_fated_and_end, &job, NULL));
     ok(mpos_read(reader, &byte, 1, &got));
     cr_assert_eq(got, 1U);
     ok(mpos_read(reader, &byte, 1, &got));
@@ -1222,7 +1223,7 @@ Test(os_handle, foreign_non_blocking_end_blocks_all_the_same)
     ok(mpos_pipe(&reader, &writer));
     fcntl((int)writer, F_SETFL, O_NONBLOCK);
     fcntl((int)reader, F_SETFL, O_NONBLOCK);
-    ok(mpos_thread_start(read_late, &reader));
+    ok(mpos_thread_start(read_late, &reader, NULL));
     while (part.size > 0) {
         ok(mpos_write(writer, &part, 1, &written));
         part.size -= written;
@@ -1396,7 +1397,7 @@ Test(os_process, nothing_is_left_behind)
         use_everything_once();
     cr_assert_eq(support_open_handles(), before);
     cr_assert_not(support_has_children());
-    cr_assert_eq(support_shared_names("mp-"), 0U);
+    cr_assert_eq(support_memory_names(), 0U);
 }
 
 /* -- Memory with a name ---------------------------------------------------- */
@@ -1515,7 +1516,7 @@ Test(os_named, plain_unlink_waits_for_one_who_removes_what_is_unused)
     file = open(named_path(), O_RDWR | O_CLOEXEC);
     /* As who removes it holds it, between the look and unlink(). */
     cr_assert_eq(flock(file, LOCK_EX), 0);
-    ok(mpos_thread_start(unlink_plainly, &has_ended));
+    ok(mpos_thread_start(unlink_plainly, &has_ended, NULL));
     mpos_sleep_until(mpos_now() + MILLISECONDS(100));
     cr_assert_eq(mpi_atomic32_load(&has_ended), 0U);
     cr_assert_eq(unlink(named_path()), 0);
@@ -1886,7 +1887,7 @@ Test(os_thread, main_thread_may_end_before_its_process)
 
     ok(mpos_fork(&child, &is_child));
     if (is_child) {
-        ok(mpos_thread_start(exit_when_told, NULL));
+        ok(mpos_thread_start(exit_when_told, NULL, NULL));
         ok(mpos_at_thread_end(end_first));
         pthread_exit(NULL);
     }

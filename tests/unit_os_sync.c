@@ -373,7 +373,7 @@ Test(os_word, wake_ends_a_sleep_though_nothing_has_changed)
 {
     int64_t patience = mpos_now() + PATIENCE;
 
-    ok(mpos_thread_start(sleep_once, NULL));
+    ok(mpos_thread_start(sleep_once, NULL, NULL));
     wait_for_count(&common->asleep, 1);
     /* Again and again: it may not have been asleep yet. */
     while (mpi_atomic32_load(&common->awake) == 0) {
@@ -397,7 +397,7 @@ static void sleep_until_changed(void *argument)
 static void start_sleepers(void)
 {
     for (int i = 0; i < SLEEPERS; i++)
-        ok(mpos_thread_start(sleep_until_changed, NULL));
+        ok(mpos_thread_start(sleep_until_changed, NULL, NULL));
     wait_for_count(&common->asleep, SLEEPERS);
     mpos_sleep_until(mpos_now() + MILLISECONDS(50)); /* so that most sleep */
 }
@@ -457,7 +457,7 @@ Test(os_word, no_wake_is_lost_between_two_threads, .timeout = 90)
 {
     int64_t before = mpos_now();
 
-    ok(mpos_thread_start(play_in_thread, NULL));
+    ok(mpos_thread_start(play_in_thread, NULL, NULL));
     cr_assert(play(&common->word, 0, support_scaled(PAIRS)));
     wait_for_count(&common->done, 1);
     check_ping_pong(before);
@@ -489,7 +489,7 @@ Test(os_word, mutex_of_it_never_hangs_among_threads_and_processes,
 
     start(&children[0], "count");
     start(&children[1], "count");
-    ok(mpos_thread_start(count_in_thread, NULL));
+    ok(mpos_thread_start(count_in_thread, NULL, NULL));
     cr_assert(count_up(support_scaled(PAIRS)));
     wait_for_count(&common->done, 1);
     cr_assert_eq(end_of(&children[0]), 0);
@@ -936,7 +936,7 @@ Test(os_named, only_one_of_many_creates, .timeout = 60)
         mpi_atomic32_store(&common->awake, 0);
         mpi_atomic32_store(&common->done, 0);
         for (int i = 0; i < SLEEPERS; i++)
-            ok(mpos_thread_start(race_to_create, &round));
+            ok(mpos_thread_start(race_to_create, &round, NULL));
         wait_for_count(&common->asleep, SLEEPERS);
         set_word(&common->word, round + 1);
         wait_for_count(&common->done, SLEEPERS);
@@ -971,7 +971,7 @@ Test(os_named, unused_is_never_unlinked_under_one_who_opens_it, .timeout = 60)
     uint32_t wanted = (uint32_t)support_scaled(500);
     int64_t patience = mpos_now() + SECONDS(40);
 
-    ok(mpos_thread_start(open_again_and_again, NULL));
+    ok(mpos_thread_start(open_again_and_again, NULL, NULL));
     while (mpi_atomic32_load(&common->awake) < wanted) {
         mpos_handle made;
         mp_error error;
@@ -1086,7 +1086,7 @@ static void check_ends(int times, uint32_t expected)
     mpi_atomic32_store(&threads_running, 0);
     mpi_atomic32_store(&ends, 0);
     for (int i = 0; i < SLEEPERS; i++)
-        ok(mpos_thread_start(ask_and_end, &times));
+        ok(mpos_thread_start(ask_and_end, &times, NULL));
     wait_for_count(&threads_running, SLEEPERS);
     wait_for_count(&ends, expected);
     mpos_sleep_until(mpos_now() + MILLISECONDS(50)); /* one too many? */
@@ -1130,7 +1130,7 @@ static void ask_for_own_end(void *argument)
 
 Test(os_thread, end_is_told_in_the_thread_that_ends)
 {
-    ok(mpos_thread_start(ask_for_own_end, NULL));
+    ok(mpos_thread_start(ask_for_own_end, NULL, NULL));
     wait_for_count(&ends, 1);
     cr_assert_eq(telling_thread, asking_thread);
     cr_assert_neq(telling_thread, mpos_thread_id());

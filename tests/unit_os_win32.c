@@ -883,7 +883,8 @@ Test(os_win32, waits_for_any_of_1000_pipes, .timeout = 60)
     }
     cr_assert_eq(mpos_wait(items, MANY_ITEMS, mpos_now() + SECOND / 20),
                  MP_TIMED_OUT);
-    cr_assert_eq(mpos_thread_start(write_later, (void *)writers[777]), MP_OK);
+    cr_assert_eq(mpos_thread_start(write_later, (void *)writers[777], NULL),
+                 MP_OK);
     cr_assert_eq(mpos_wait(items, MANY_ITEMS, in_seconds(20)), MP_OK);
     cr_assert_eq(count_ready(items, MANY_ITEMS), 1);
     cr_assert(items[777].is_ready);
@@ -951,7 +952,7 @@ Test(os_win32, a_write_of_zero_bytes_is_no_end_of_file)
     cr_assert_eq(mpos_pipe(&reader, &writer), MP_OK);
     WriteFile((HANDLE)writer, "", 0, NULL, &call);
     GetOverlappedResult((HANDLE)writer, &call, &written, TRUE);
-    cr_assert_eq(mpos_thread_start(write_later, (void *)writer), MP_OK);
+    cr_assert_eq(mpos_thread_start(write_later, (void *)writer, NULL), MP_OK);
     cr_assert(hear(reader, &byte, 1));
     cr_assert_eq(byte, '!');
 }
@@ -979,7 +980,7 @@ Test(os_win32, a_stream_larger_than_any_buffer_arrives_whole)
 
     cr_assert_eq(mpos_random(all.data, SIZE), MP_OK);
     cr_assert_eq(mpos_pipe(&reader, &all.writer), MP_OK);
-    cr_assert_eq(mpos_thread_start(write_stream, &all), MP_OK);
+    cr_assert_eq(mpos_thread_start(write_stream, &all, NULL), MP_OK);
     cr_assert(hear(reader, received, SIZE));
     cr_assert_arr_eq(received, all.data, SIZE);
     cr_assert_not(hear(reader, received, 1));
@@ -1040,7 +1041,8 @@ Test(os_win32, a_blocked_read_and_a_blocked_wait_see_the_other_end_close)
 
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(mpos_channel(&left, &right), MP_OK);
-        cr_assert_eq(mpos_thread_start(close_later, (void *)right), MP_OK);
+        cr_assert_eq(mpos_thread_start(close_later, (void *)right, NULL),
+                     MP_OK);
         item.handle = left;
         if (i == 0)
             cr_assert_eq(mpos_wait(&item, 1, in_seconds(20)), MP_OK);
@@ -1063,7 +1065,7 @@ Test(os_win32, a_pending_read_does_not_block_a_write)
     char text[4] = "";
 
     cr_assert_eq(mpos_channel(&left, &right), MP_OK);
-    cr_assert_eq(mpos_thread_start(read_forever, (void *)left), MP_OK);
+    cr_assert_eq(mpos_thread_start(read_forever, (void *)left, NULL), MP_OK);
     mpos_sleep_until(mpos_now() + SECOND / 20);
     tell(left, "abc", 3);
     cr_assert(hear(right, text, 3));
@@ -1374,13 +1376,13 @@ Test(os_win32, a_wake_finds_its_word_among_all_that_share_the_queue)
     for (uint32_t i = 0; i < 4; i++) {
         others[i] = (word_sleeper){
             &test.shared->word[0], test.queue, &test.shared->asleep, {0}};
-        cr_assert_eq(mpos_thread_start(sleep_once, &others[i]), MP_OK);
+        cr_assert_eq(mpos_thread_start(sleep_once, &others[i], NULL), MP_OK);
         wait_until_asleep(test.shared, i + 1);
     }
     for (uint32_t i = 0; i < 10; i++) {
         wanted = (word_sleeper){
             &test.shared->word[1], test.queue, &test.shared->asleep, {0}};
-        cr_assert_eq(mpos_thread_start(sleep_once, &wanted), MP_OK);
+        cr_assert_eq(mpos_thread_start(sleep_once, &wanted, NULL), MP_OK);
         wait_until_asleep(test.shared, 5 + i);
         mpos_word_wake(&test.shared->word[1], test.queue, 1);
         cr_assert(wakes_up(&wanted, 10 * SECOND));
@@ -1435,7 +1437,7 @@ Test(os_win32, killed_sleepers_leave_one_kick_each_and_hinder_nobody,
         mpos_word_wake(&test.shared->word[0], test.queue, UINT32_MAX);
     cr_assert_leq(count_kicks(test.queue), (uint32_t)KILLED);
 
-    cr_assert_eq(mpos_thread_start(sleep_once, &living), MP_OK);
+    cr_assert_eq(mpos_thread_start(sleep_once, &living, NULL), MP_OK);
     wait_until_asleep(test.shared, KILLED + 1);
     cr_assert_not(wakes_up(&living, SECOND / 5));
     mpos_word_wake(&test.shared->word[0], test.queue, 1);
@@ -1545,13 +1547,13 @@ Test(os_win32, a_half_made_section_is_waited_for_until_it_has_gone)
     mpos_handle handle;
 
     choose_name(name);
-    cr_assert_eq(
-        mpos_thread_start(close_section_later, create_foreign_section(name)),
-        MP_OK);
+    cr_assert_eq(mpos_thread_start(close_section_later,
+                                   create_foreign_section(name), NULL),
+                 MP_OK);
     cr_assert_eq(mpos_named_open(name, &handle), MP_ENOTFOUND);
-    cr_assert_eq(
-        mpos_thread_start(close_section_later, create_foreign_section(name)),
-        MP_OK);
+    cr_assert_eq(mpos_thread_start(close_section_later,
+                                   create_foreign_section(name), NULL),
+                 MP_OK);
     cr_assert_eq(mpos_named_create(name, (mpos_bytes){"x", 2}, 0, 0, &handle),
                  MP_OK);
     mpos_close(handle);
@@ -1745,12 +1747,12 @@ static void check_mutex(mpos_handle ours, HANDLE theirs)
     cr_assert_not(ReleaseMutex(theirs));
     cr_assert_eq(value_of(MPOS_OBJECT_MUTEX, ours), 1U);
 
-    cr_assert_eq(mpos_thread_start(abandon_foreign, theirs), MP_OK);
+    cr_assert_eq(mpos_thread_start(abandon_foreign, theirs, NULL), MP_OK);
     Sleep(50);
     cr_assert_eq(mpos_object_wait(ours, in_seconds(20)), MP_OWNER_DIED);
     cr_assert_eq(mpos_object_signal(MPOS_OBJECT_MUTEX, ours, 1), MP_OK);
 
-    cr_assert_eq(mpos_thread_start(hold_foreign, theirs), MP_OK);
+    cr_assert_eq(mpos_thread_start(hold_foreign, theirs, NULL), MP_OK);
     wait_for_value(MPOS_OBJECT_MUTEX, ours, 0);
     cr_assert_eq(mpos_object_wait(ours, mpos_now() + SECOND / 50),
                  MP_TIMED_OUT);
@@ -1936,7 +1938,7 @@ Test(os_win32, the_end_of_a_thread_is_told_but_not_that_of_the_process)
     child = start(role, &event, 1);
     cr_assert_eq(end_of(&child), 8);
     cr_assert_not(is_set(end_event));
-    cr_assert_eq(mpos_thread_start(ask_for_end, NULL), MP_OK);
+    cr_assert_eq(mpos_thread_start(ask_for_end, NULL, NULL), MP_OK);
     cr_assert_eq(WaitForSingleObject(end_event, 20000), (DWORD)WAIT_OBJECT_0);
 }
 

@@ -28,11 +28,19 @@ typedef struct census {
     size_t on_way;
     size_t empty_cells; /* of records */
     uint32_t cells;     /* in use */
+    uint32_t of_pipes;  /* records that are not counted */
 } census;
 
 static mpi_record *records_at(const mpi_arena *arena, uint32_t cell)
 {
     return ((mpi_record_cell *)(void *)arena->cells[cell].room)->items;
+}
+
+/* Where pipes carry no handles, those that the tests talk over are there, too:
+ * peer.h. */
+static bool is_pipe(const mpi_cell *cell)
+{
+    return mpi_atomic32_load(&cell->kind) == MPI_CONNECTION_PAIR;
 }
 
 static void count_records(const mpi_arena *arena, uint32_t cell,
@@ -47,6 +55,7 @@ static void count_records(const mpi_arena *arena, uint32_t cell,
         if (records[i].process == 0)
             continue;
         used++;
+        sum->of_pipes += is_pipe(&arena->cells[named]);
         sum->on_way += records[i].state == MPI_RECORD_ON_WAY;
         if (records[i].process == MPI_NO_SENDER)
             cr_assert_eq(records[i].state, MPI_RECORD_ON_WAY);
@@ -103,11 +112,11 @@ static census walk(mpi_arena *arena)
 
         cr_assert(count > 0 && count <= end - i, "cell %u", (unsigned)i);
         cr_assert(kind != 0 || i >= arena->header->first_free);
-        sum.cells += kind == 0 ? 0 : count;
+        sum.cells += kind == 0 || is_pipe(it) ? 0 : count;
         if (kind == MPI_RECORDS)
             count_records(arena, i, references, &sum);
         else
-            sum.things += kind != 0;
+            sum.things += kind != 0 && !is_pipe(it);
         i += count;
     }
     for (uint32_t i = 1; i < end;) {
@@ -120,6 +129,7 @@ static census walk(mpi_arena *arena)
         }
         i += kind == 0 ? 1 : it->count;
     }
+    sum.records -= sum.of_pipes;
     check_list(arena);
     mpi_arena_unlock(arena);
     free(references);

@@ -11,8 +11,9 @@
  * An end can also be sent over another connection, to a process that runs
  * already. The sender keeps its own copy, to be closed as well; it may be
  * closed as soon as it is sent. What is sent but never received is closed by
- * the system together with the pipe it is in. A one-way pipe, and on Windows
- * every pipe, carries no connections.
+ * the system together with the pipe it is in. A one-way pipe carries no
+ * connections, nor does TCP. On Windows they are put into the receiver's
+ * process when they are sent, and close with it.
  */
 #ifndef MULTIPROC_CONNECTION_H
 #define MULTIPROC_CONNECTION_H
@@ -99,6 +100,33 @@ MP_API mp_error mp_connection_recv_bytes(mp_connection *connection, void **data,
 MP_API mp_error mp_connection_recv_bytes_into(mp_connection *connection,
                                               void *data, size_t capacity,
                                               size_t *size);
+
+/**
+ * Whether recv() will not block: a whole message is there, or none can come
+ * any more. Part of a message is none.
+ *
+ * What it finds it takes out of the pipe, for this process's next recv(): where
+ * several processes receive at one end, poll() and mp_wait() only with the lock
+ * that guards recv(). A connection with a message that was found, or a part of
+ * one, can't be passed on before that is received (MP_EPICKLE).
+ *
+ * @param timeout  in seconds; MP_FOREVER; 0 or less only looks.
+ * @return MP_OK  recv() will not block.
+ * @return MP_TIMED_OUT  no message in time.
+ * @return MP_ECLOSED, MP_EINVAL (only sends), MP_ENOMEM
+ * @threads safe, but another thread may be faster to receive it. @fork safe.
+ */
+MP_API mp_error mp_connection_poll(mp_connection *connection, double timeout);
+
+/**
+ * As mp_connection_recv_bytes(), but of no more than maximum bytes:
+ * Python's recv_bytes(maxlength).
+ * @return MP_EOVERFLOW  it is longer; it is not lost, and no memory was taken
+ *                       for it: the next call, whichever that is, gets it.
+ */
+MP_API mp_error mp_connection_recv_bytes_max(mp_connection *connection,
+                                             size_t maximum, void **data,
+                                             size_t *size);
 
 /** The descriptor (HANDLE); MP_ECLOSED. */
 MP_API mp_error mp_connection_fileno(mp_connection *connection, intptr_t *out);

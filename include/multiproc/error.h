@@ -43,7 +43,10 @@
     X(MP_EINTR, -24, "interrupted")                                     \
     X(MP_EIO, -25, "input/output error")                                \
     X(MP_ENOTOWNER, -26, "not the owner")                               \
-    X(MP_EBROKEN, -27, "the barrier is broken")
+    X(MP_EBROKEN, -27, "the barrier is broken")                         \
+    X(MP_EAUTH, -28, "authentication failed")                           \
+    X(MP_EREFUSED, -29, "nobody listens at that address")               \
+    X(MP_EADDRINUSE, -30, "the address is in use")
 
 /** The result of every function that can fail. */
 typedef enum mp_error {

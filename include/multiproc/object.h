@@ -44,6 +44,8 @@ MP_BEGIN_DECLS
 
 typedef struct mp_obj mp_obj;
 typedef struct mp_args mp_args;
+/** A descriptor, or a HANDLE on Windows. */
+typedef intptr_t mp_handle;
 typedef struct mp_connection mp_connection;
 typedef struct mp_lock mp_lock;
 typedef struct mp_rlock mp_rlock;
@@ -314,6 +316,15 @@ MP_API mp_error mp_obj_as_shareable_list(const mp_obj *obj,
                                          mp_shareable_list **out);
 MP_API mp_error mp_obj_as_shared_dict(const mp_obj *obj, mp_shared_dict **out);
 MP_API mp_error mp_obj_as_shared_list(const mp_obj *obj, mp_shared_list **out);
+
+/**
+ * A descriptor (HANDLE) of the user's that travels: as an argument or over a
+ * connection that carries handles. The object owns it: duplicated when it is
+ * made, closed with the object.
+ */
+MP_API mp_obj *mp_obj_handle(mp_handle handle);
+/** A copy of the handle, the caller's to close; MP_ETYPE if it is no handle. */
+MP_API mp_error mp_obj_as_handle(const mp_obj *obj, mp_handle *out);
 MP_API mp_error mp_obj_as_shared_memory(const mp_obj *obj,
                                         mp_shared_memory **out);
 

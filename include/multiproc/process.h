@@ -42,9 +42,6 @@ MP_BEGIN_DECLS
 
 typedef struct mp_process mp_process;
 
-/** What mp_process_sentinel() gives: a descriptor, or a HANDLE on Windows. */
-typedef intptr_t mp_handle;
-
 /** Whether a process ends with its parent instead of being waited for. */
 typedef enum mp_daemon {
     MP_DAEMON_INHERIT, /**< as the process that creates it */

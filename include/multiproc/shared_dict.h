@@ -20,7 +20,8 @@
  *
  * Both are bounded. Room is reserved when they are made: `capacity` entries,
  * and `size` bytes for keys and values, each of which costs 32 bytes more than
- * it has, pickled. What doesn't fit is MP_ENOSPC, and changes nothing.
+ * it has, pickled. What doesn't fit is MP_ENOSPC, and changes nothing;
+ * what replaces something must fit beside it, since a kill may come between.
  *
  * They can be without a name, named, or in a file of the user's: see value.h,
  * which says what holds for all three.

@@ -107,6 +107,7 @@ MP_API mp_error mp_value_open_file(mp_value **out, const char *path,
 
 /** Where its bytes are, for MP_VALUE(). NULL if closed. */
 MP_API void *mp_value_data(mp_value *value);
+/** Its type; the texts in it last as long as the Value. */
 MP_API mp_ctype mp_value_ctype(const mp_value *value);
 
 /**

@@ -9,6 +9,16 @@ int mpos_socketpair(int ends[2])
     return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
 }
 
+int mpos_socket(int family, int type)
+{
+    return socket(family, type | SOCK_CLOEXEC, 0);
+}
+
+int mpos_accept_from(int listener, struct sockaddr *peer, socklen_t *size)
+{
+    return accept4(listener, peer, size, SOCK_CLOEXEC);
+}
+
 ssize_t mpos_recvmsg(int channel, struct msghdr *message)
 {
     return recvmsg(channel, message, MSG_CMSG_CLOEXEC);

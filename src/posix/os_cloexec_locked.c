@@ -34,6 +34,36 @@ int mpos_socketpair(int ends[2])
     return result;
 }
 
+int mpos_socket(int family, int type)
+{
+    int created;
+
+    mpos_mutex_lock(&mpos_port_mutex);
+    created = socket(family, type, 0);
+    if (created >= 0)
+        adopt(created);
+    mpos_mutex_unlock(&mpos_port_mutex);
+    return created;
+}
+
+int mpos_accept_from(int listener, struct sockaddr *peer, socklen_t *size)
+{
+    int accepted;
+    int cause;
+
+    mpos_mutex_lock(&mpos_port_mutex);
+    accepted = accept(listener, peer, size);
+    cause = errno;
+    if (accepted >= 0)
+        adopt(accepted);
+    mpos_mutex_unlock(&mpos_port_mutex);
+    /* It takes after the listener here. */
+    if (accepted >= 0)
+        fcntl(accepted, F_SETFL, fcntl(accepted, F_GETFL) & ~O_NONBLOCK);
+    errno = cause;
+    return accepted;
+}
+
 static void adopt_received(struct msghdr *message)
 {
     struct cmsghdr *part = CMSG_FIRSTHDR(message);

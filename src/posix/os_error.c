@@ -11,6 +11,7 @@ static mp_error error_of(int error)
     case EBADF: /* somebody else has closed it */
         return MP_ECLOSED;
     case ENOMEM:
+    case ENOBUFS:
         return MP_ENOMEM;
     case EMFILE:
     case ENFILE:
@@ -37,7 +38,13 @@ static mp_error error_of(int error)
     case EFBIG:
     case EDQUOT:
         return MP_ENOSPC;
+    case ECONNREFUSED:
+        return MP_EREFUSED;
+    case EADDRINUSE:
+        return MP_EADDRINUSE;
     case ENOSYS:
+    case EAFNOSUPPORT:
+    case EPROTONOSUPPORT:
     case EOPNOTSUPP:
 #if ENOTSUP != EOPNOTSUPP
     case ENOTSUP:

@@ -60,6 +60,9 @@ mp_error mpos_ended_descriptor(int *descriptor);
 /* As the system calls of these names, with close-on-exec set on what they
  * make and no SIGPIPE from it. errno tells the cause. */
 int mpos_socketpair(int ends[2]);
+int mpos_socket(int family, int type);
+/* What it makes blocks; the listener must not. */
+int mpos_accept_from(int listener, struct sockaddr *peer, socklen_t *size);
 ssize_t mpos_recvmsg(int channel, struct msghdr *message);
 /* What sendmsg() needs to raise no signal. */
 extern const int mpos_send_flags;
@@ -129,6 +132,45 @@ typedef struct mpos_sentinel_mechanism {
 extern const mpos_sentinel_mechanism mpos_sentinel_pidfd;
 extern const mpos_sentinel_mechanism mpos_sentinel_kqueue;
 extern const mpos_sentinel_mechanism mpos_sentinel_pipe;
+
+/* -- Waiting (os_wait.c) --------------------------------------------------- */
+
+/* For poll(): milliseconds until then, but no more nanoseconds than longest;
+ * -1: without limit. Rounded up, lest the last one be spent spinning. */
+int mpos_poll_timeout(int64_t deadline, int64_t longest);
+
+/* -- Sockets (os_socket.c, os_socket_inet.c, os_socket_unix.c) ------------- */
+
+/* As mpos_fail_errno, of what is said about addresses. */
+mp_error mpos_socket_fail(const char *call, int error);
+/* Of this family (AF_*), above the standard three. *place is set, and cleared,
+ * with mpi_connections_mutex held: see mpos_connect. */
+mp_error mpos_socket_create(int family, mpos_handle *place);
+void mpos_socket_discard(mpos_handle *place);
+/* 0 or errno. */
+int mpos_socket_set_blocking(int handle, bool is_blocking);
+
+/* As mpos_listen and mpos_connect, of one family. The listener still blocks;
+ * if there is none, *address is anything. */
+mp_error mpos_inet_listen(mpos_address *address, int backlog,
+                          mpos_handle *listener);
+mp_error mpos_inet_connect(const mpos_address *address, int64_t deadline,
+                           mpos_handle *stream);
+/* 0 or errno. ECONNREFUSED also if nobody but the socket itself answers. */
+int mpos_inet_connect_socket(int stream, const struct sockaddr *to,
+                             socklen_t size, int64_t deadline);
+/* Small messages are not held back. */
+void mpos_inet_hurry(int stream);
+/* The numeric host and the port. */
+mp_error mpos_inet_describe(const struct sockaddr *place, socklen_t size,
+                            mpos_address *address);
+mp_error mpos_unix_listen(mpos_address *address, int backlog,
+                          mpos_handle *listener);
+mp_error mpos_unix_connect(const mpos_address *address, int64_t deadline,
+                           mpos_handle *stream);
+/* Before the listener is closed: while it lives, its file's number is not
+ * given to another one. */
+void mpos_unix_remove(const mpos_address *address);
 
 /* -- Shared memory (os_memory_memfd.c, os_memory_shm.c) -------------------- */
 
@@ -238,6 +280,11 @@ void mpos_system_close_on_exec(void);
  * errno if it must not go on. */
 int mpos_system_die_with_parent(pid_t parent, bool parent_is_main_thread);
 bool mpos_system_is_main_thread(void);
+/* Of AF_UNIX: whether there are names without a file. */
+extern const bool mpos_system_has_abstract;
+/* Who is at the other end of an AF_UNIX socket; *pid 0: not known. 0 or
+ * errno. */
+int mpos_system_peer(int stream, uid_t *user, pid_t *pid);
 /* Drops what has been read ahead from stdin; moves no file offset. */
 void mpos_system_purge_input(void);
 

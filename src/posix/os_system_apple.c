@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/proc.h>
 #include <sys/sysctl.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 const mpos_facts mpos_system = {
@@ -18,9 +19,24 @@ const mpos_facts mpos_system = {
     .null_device = "/dev/null",
     .has_fork = true,
     .has_objects = false,
+    .has_message_pipes = false,
     .memory_grows = false,
     .exit_code_mask = 0xff,
 };
+
+const bool mpos_system_has_abstract = false;
+
+int mpos_system_peer(int stream, uid_t *user, pid_t *pid)
+{
+    gid_t group;
+    socklen_t size = sizeof(*pid);
+
+    if (getpeereid(stream, user, &group) != 0)
+        return errno;
+    if (getsockopt(stream, SOL_LOCAL, LOCAL_PEERPID, pid, &size) != 0)
+        *pid = 0;
+    return 0;
+}
 
 /* CLOCK_MONOTONIC goes on here while the machine sleeps. */
 const clockid_t mpos_clock = CLOCK_UPTIME_RAW;

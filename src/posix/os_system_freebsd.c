@@ -11,6 +11,8 @@
 #include <sys/procctl.h>
 #include <sys/syscall.h>
 #include <sys/sysctl.h>
+#include <sys/ucred.h>
+#include <sys/un.h>
 #include <sys/user.h>
 #include <unistd.h>
 
@@ -25,9 +27,26 @@ const mpos_facts mpos_system = {
     .null_device = "/dev/null",
     .has_fork = true,
     .has_objects = false,
+    .has_message_pipes = false,
     .memory_grows = true,
     .exit_code_mask = 0xff,
 };
+
+const bool mpos_system_has_abstract = false;
+
+int mpos_system_peer(int stream, uid_t *user, pid_t *pid)
+{
+    struct xucred who;
+    socklen_t size = sizeof(who);
+
+    if (getsockopt(stream, SOL_LOCAL, LOCAL_PEERCRED, &who, &size) != 0)
+        return errno;
+    if (who.cr_version != XUCRED_VERSION)
+        return EOPNOTSUPP;
+    *user = who.cr_uid;
+    *pid = who.cr_pid; /* 0 before FreeBSD 13 */
+    return 0;
+}
 
 const clockid_t mpos_clock = CLOCK_MONOTONIC;
 

@@ -26,9 +26,24 @@ const mpos_facts mpos_system = {
     .null_device = "/dev/null",
     .has_fork = true,
     .has_objects = false,
+    .has_message_pipes = false,
     .memory_grows = true,
     .exit_code_mask = 0xff,
 };
+
+const bool mpos_system_has_abstract = true;
+
+int mpos_system_peer(int stream, uid_t *user, pid_t *pid)
+{
+    struct ucred who;
+    socklen_t size = sizeof(who);
+
+    if (getsockopt(stream, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0)
+        return errno;
+    *user = who.uid;
+    *pid = who.pid;
+    return 0;
+}
 
 /* It stands still while the machine sleeps. */
 const clockid_t mpos_clock = CLOCK_MONOTONIC;

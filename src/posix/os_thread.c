@@ -83,7 +83,7 @@ static void *run_job(void *memory)
 }
 
 /* stack_size 0: as large as the system likes. */
-static int start_detached(thread_job *job, size_t stack_size)
+static int start(thread_job *job, size_t stack_size, mpos_thread *out)
 {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -91,15 +91,19 @@ static int start_detached(thread_job *job, size_t stack_size)
 
     if (failure != 0)
         return failure;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    if (out == NULL)
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     if (stack_size != 0)
         pthread_attr_setstacksize(&attributes, stack_size);
     failure = pthread_create(&thread, &attributes, run_job, job);
     pthread_attr_destroy(&attributes);
+    if (failure == 0 && out != NULL)
+        out->native = thread;
     return failure;
 }
 
-mp_error mpos_thread_start(void (*run)(void *), void *argument)
+mp_error mpos_thread_start(void (*run)(void *), void *argument,
+                           mpos_thread *out)
 {
     thread_job *job = mpi_malloc(sizeof(*job));
     sigset_t before;
@@ -110,15 +114,20 @@ mp_error mpos_thread_start(void (*run)(void *), void *argument)
     job->run = run;
     job->argument = argument;
     mpos_signals_block(&before);
-    failure = start_detached(job, STACK_SIZE);
+    failure = start(job, STACK_SIZE, out);
     /* glibc takes thread-local variables out of the stack: too many of them? */
     if (failure == EINVAL)
-        failure = start_detached(job, 0);
+        failure = start(job, 0, out);
     mpos_signals_restore(&before);
     if (failure == 0)
         return MP_OK;
     free(job);
     return mpos_fail_errno("pthread_create", failure);
+}
+
+void mpos_thread_join(mpos_thread thread)
+{
+    pthread_join(thread.native, NULL);
 }
 
 /* -- The end of a thread --------------------------------------------------- */

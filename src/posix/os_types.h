@@ -11,6 +11,10 @@
 /* A function that is seldom called, kept out of those that must be short. */
 #define MPI_SELDOM __attribute__((noinline, cold))
 
+typedef struct mpos_thread {
+    pthread_t native;
+} mpos_thread;
+
 typedef struct mpos_mutex {
     pthread_mutex_t native;
 } mpos_mutex;

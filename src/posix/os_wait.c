@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for many handles at once, by poll(2): every sentinel is something
- * that can be polled, even if only as a hint.
+ * Waiting for many handles at once, by poll(2): whatever the kind, it is a
+ * descriptor that gets readable. A process's sentinel may be a mere hint.
  */
 #include "os_internal.h"
 
@@ -9,19 +9,19 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { FEW = 32, MILLISECOND = 1000000 };
 
-/* poll()'s timeout; rounded up, lest the last millisecond be spent spinning. */
-static int timeout_until(int64_t deadline, int64_t slice)
-{
-    int64_t left;
+/* -- Time ------------------------------------------------------------------ */
 
-    if (deadline == MPOS_FOREVER) {
-        left = slice;
-    } else {
+int mpos_poll_timeout(int64_t deadline, int64_t longest)
+{
+    int64_t left = longest;
+
+    if (deadline != MPOS_FOREVER) {
         left = deadline - mpos_now();
-        left = left < slice ? left : slice;
+        left = left < longest ? left : longest;
     }
     if (left <= 0)
         return 0;
@@ -31,18 +31,112 @@ static int timeout_until(int64_t deadline, int64_t slice)
     return left < INT_MAX ? (int)left : INT_MAX;
 }
 
-static bool prepare(const mpos_wait_item *items, struct pollfd *polled,
-                    size_t count)
-{
-    bool has_process = false;
+/* -- More items than descriptors ------------------------------------------- */
 
+static int compare_descriptors(const void *left, const void *right)
+{
+    int a = ((const struct pollfd *)left)->fd;
+    int b = ((const struct pollfd *)right)->fd;
+
+    return (a > b) - (a < b);
+}
+
+/* Each descriptor once, and none that is looked away from; how many. */
+static size_t keep_distinct(struct pollfd *polled, size_t count)
+{
+    size_t kept = 0;
+
+    qsort(polled, count, sizeof(*polled), compare_descriptors);
     for (size_t i = 0; i < count; i++) {
-        polled[i].fd = (int)items[i].handle;
+        bool is_new = kept == 0 || polled[kept - 1].fd != polled[i].fd;
+
+        if (polled[i].fd >= 0 && is_new)
+            polled[kept++] = polled[i];
+    }
+    return kept;
+}
+
+static short result_of(const struct pollfd *distinct, size_t kept,
+                       const struct pollfd *item)
+{
+    const struct pollfd *found =
+        bsearch(item, distinct, kept, sizeof(*item), compare_descriptors);
+
+    return found == NULL ? 0 : found->revents;
+}
+
+static int poll_distinct(struct pollfd *polled, size_t count, int timeout)
+{
+    struct pollfd *distinct = mpi_malloc(count * sizeof(*distinct));
+    size_t kept;
+    int result;
+    int cause;
+
+    if (distinct == NULL) {
+        errno = ENOMEM;
+        return -1;
+    }
+    memcpy(distinct, polled, count * sizeof(*distinct));
+    kept = keep_distinct(distinct, count);
+    result = poll(distinct, (nfds_t)kept, timeout);
+    cause = errno;
+    for (size_t i = 0; i < count && result >= 0; i++)
+        polled[i].revents = result_of(distinct, kept, &polled[i]);
+    free(distinct);
+    errno = cause;
+    return result;
+}
+
+/* poll() takes no more items than a process may have descriptors, though some
+ * of them are the same. */
+static int poll_all(struct pollfd *polled, size_t count, int timeout)
+{
+    int result = poll(polled, (nfds_t)count, timeout);
+
+    if (result < 0 && errno == EINVAL && count > FEW)
+        return poll_distinct(polled, count, timeout);
+    return result;
+}
+
+/* -- Waiting --------------------------------------------------------------- */
+
+static bool is_foreign(const mpos_wait_item *item)
+{
+    return item->kind == MPOS_WAIT_SOCKET || item->kind == MPOS_WAIT_HANDLE;
+}
+
+static mp_error fail_foreign(const mpos_wait_item *item)
+{
+    return mpi_fail(MP_EINVAL, "%lld is no open descriptor",
+                    (long long)item->handle);
+}
+
+static mp_error prepare(const mpos_wait_item *items, struct pollfd *polled,
+                        size_t count, bool *has_process)
+{
+    for (size_t i = 0; i < count; i++) {
+        mpos_handle handle = items[i].handle;
+
+        /* Of what is negative, poll() would say nothing for ever. */
+        if (is_foreign(&items[i]) && (handle < 0 || handle > INT_MAX))
+            return fail_foreign(&items[i]);
+        polled[i].fd = (int)handle;
         polled[i].events = POLLIN;
         polled[i].revents = 0;
-        has_process |= items[i].kind == MPOS_WAIT_PROCESS;
+        *has_process |= items[i].kind == MPOS_WAIT_PROCESS;
     }
-    return has_process;
+    return MP_OK;
+}
+
+/* Of all, or outputs would be touched before one of them fails. */
+static mp_error check_foreign(const mpos_wait_item *items,
+                              const struct pollfd *polled, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if ((polled[i].revents & POLLNVAL) != 0 && is_foreign(&items[i]))
+            return fail_foreign(&items[i]);
+    }
+    return MP_OK;
 }
 
 /* Returns whether any is ready. *has_hint: a process seems to have ended, but
@@ -74,19 +168,26 @@ static mp_error wait_polling(mpos_wait_item *items, struct pollfd *polled,
 {
     int64_t longest = MPOS_FOREVER;
     int64_t slice;
+    bool has_process = false;
+    mp_error error = prepare(items, polled, count, &has_process);
 
-    if (prepare(items, polled, count))
+    if (error != MP_OK)
+        return error;
+    if (has_process)
         longest = mpos_sentinel_slice();
     slice = longest;
     for (;;) {
-        int timeout = timeout_until(deadline, slice);
+        int timeout = mpos_poll_timeout(deadline, slice);
         bool has_hint = false;
 
-        if (poll(polled, (nfds_t)count, timeout) < 0) {
+        if (poll_all(polled, count, timeout) < 0) {
             if (errno != EINTR)
                 return mpos_fail_errno("poll", errno);
             continue;
         }
+        error = check_foreign(items, polled, count);
+        if (error != MP_OK)
+            return error;
         if (mark_ready(items, polled, count, &has_hint))
             return MP_OK;
         if (deadline != MPOS_FOREVER && mpos_now() >= deadline)

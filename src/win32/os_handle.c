@@ -23,7 +23,7 @@ enum {
     GATHER_SIZE = 4096,
     /* The system copies what is on its way into memory that can't be paged. */
     LARGEST_TRANSFER = 1 << 20,
-    IDLE_EVENTS = 16,
+    KEPT_EVENTS = 16,
 };
 
 /* -- Making pairs ---------------------------------------------------------- */
@@ -103,50 +103,78 @@ mp_error mpos_channel(mpos_handle *left, mpos_handle *right)
 
 /*
  * An overlapped call needs an event that nobody else waits for. To create one
- * costs as much as a small transfer, so a few are kept for the next call. (One
+ * costs as much as a small transfer, so they are kept for the next call. (One
  * for each thread would need somebody to close it when the thread ends.)
+ *
+ * The first call makes all that are ever kept. Were one added whenever more
+ * calls than ever before happen to be under way, a process would have more
+ * handles after the same work at one time than at another, and nobody could
+ * tell that from a leak.
  */
 static struct {
     mpos_mutex mutex;
-    HANDLE idle[IDLE_EVENTS];
+    HANDLE idle[KEPT_EVENTS];
     size_t count;
+    size_t existing; /* these, and those that calls have taken */
 } events = {.mutex = MPOS_MUTEX_INIT};
 
-static mp_error take_event(HANDLE *event)
+static HANDLE create_event(void)
 {
-    HANDLE taken = NULL;
+    HANDLE event = CreateEventW(NULL, TRUE, FALSE, NULL);
+
+    if (event != NULL)
+        events.existing++;
+    return event;
+}
+
+/* As many as the system gives: later calls make what is missing. */
+static void keep_events(void)
+{
+    while (events.existing < KEPT_EVENTS) {
+        HANDLE event = create_event();
+
+        if (event == NULL)
+            return;
+        events.idle[events.count++] = event;
+    }
+}
+
+mp_error mpi_win32_take_event(HANDLE *event)
+{
+    HANDLE taken;
+    mp_error err = MP_OK;
 
     mpos_mutex_lock(&events.mutex);
-    if (events.count > 0)
-        taken = events.idle[--events.count];
+    keep_events();
+    taken = events.count > 0 ? events.idle[--events.count] : create_event();
+    if (taken == NULL)
+        err = mpi_win32_fail("can't create an event");
     mpos_mutex_unlock(&events.mutex);
-    if (taken == NULL)
-        taken = CreateEventW(NULL, TRUE, FALSE, NULL);
-    if (taken == NULL)
-        return mpi_win32_fail("can't create an event");
-    *event = taken;
-    return MP_OK;
+    if (err == MP_OK)
+        *event = taken;
+    return err;
 }
 
 /* The system resets it when the next call starts. */
-static void give_event(HANDLE event)
+void mpi_win32_give_event(HANDLE event)
 {
     mpos_mutex_lock(&events.mutex);
-    if (events.count < IDLE_EVENTS) {
+    if (events.existing <= KEPT_EVENTS) {
         events.idle[events.count++] = event;
-        event = NULL;
+    } else {
+        CloseHandle(event);
+        events.existing--;
     }
     mpos_mutex_unlock(&events.mutex);
-    if (event != NULL)
-        CloseHandle(event);
 }
 
 /* -- Reading and writing --------------------------------------------------- */
 
-/* The outcome of a ReadFile or WriteFile that answered is_done. */
-static DWORD finish(HANDLE file, BOOL is_done, OVERLAPPED *call, DWORD *count)
+DWORD mpi_win32_finish(HANDLE file, BOOL is_done, OVERLAPPED *call,
+                       DWORD *count)
 {
-    if (!is_done && GetLastError() != ERROR_IO_PENDING)
+    if (!is_done && GetLastError() != ERROR_IO_PENDING &&
+        GetLastError() != ERROR_MORE_DATA)
         return GetLastError();
     if (!GetOverlappedResult(file, call, count, TRUE))
         return GetLastError();
@@ -158,10 +186,19 @@ static DWORD limited(size_t size)
     return size < LARGEST_TRANSFER ? (DWORD)size : LARGEST_TRANSFER;
 }
 
+/* The second three are sockets', whose other end was closed with something of
+ * ours still unread. */
 static bool is_disconnected(DWORD code)
 {
     return code == ERROR_BROKEN_PIPE || code == ERROR_NO_DATA ||
-           code == ERROR_PIPE_NOT_CONNECTED || code == ERROR_HANDLE_EOF;
+           code == ERROR_PIPE_NOT_CONNECTED || code == ERROR_HANDLE_EOF ||
+           code == ERROR_NETNAME_DELETED || code == ERROR_CONNECTION_ABORTED ||
+           code == ERROR_GRACEFUL_DISCONNECT;
+}
+
+static bool is_pipe(HANDLE file)
+{
+    return GetNamedPipeInfo(file, NULL, NULL, NULL, NULL) != 0;
 }
 
 mp_error mpos_read(mpos_handle handle, void *data, size_t size, size_t *got)
@@ -170,17 +207,18 @@ mp_error mpos_read(mpos_handle handle, void *data, size_t size, size_t *got)
     OVERLAPPED call = {0};
     DWORD count = 0;
     DWORD code;
-    mp_error err = take_event(&call.hEvent);
+    mp_error err = mpi_win32_take_event(&call.hEvent);
 
     if (err != MP_OK)
         return err;
-    /* Again after nothing: somebody wrote zero bytes, which is no end. */
+    /* Again after nothing: somebody wrote zero bytes, which is no end. Of a
+     * socket it is. */
     do {
         BOOL is_done = ReadFile(file, data, limited(size), NULL, &call);
 
-        code = finish(file, is_done, &call, &count);
-    } while (code == ERROR_SUCCESS && count == 0 && size > 0);
-    give_event(call.hEvent);
+        code = mpi_win32_finish(file, is_done, &call, &count);
+    } while (code == ERROR_SUCCESS && count == 0 && size > 0 && is_pipe(file));
+    mpi_win32_give_event(call.hEvent);
     if (is_disconnected(code))
         count = 0;
     else if (code != ERROR_SUCCESS && code != ERROR_MORE_DATA)
@@ -214,13 +252,13 @@ static mp_error write_one(HANDLE file, const void *data, size_t size,
     DWORD count = 0;
     DWORD code;
     BOOL is_done;
-    mp_error err = take_event(&call.hEvent);
+    mp_error err = mpi_win32_take_event(&call.hEvent);
 
     if (err != MP_OK)
         return err;
     is_done = WriteFile(file, data, limited(size), NULL, &call);
-    code = finish(file, is_done, &call, &count);
-    give_event(call.hEvent);
+    code = mpi_win32_finish(file, is_done, &call, &count);
+    mpi_win32_give_event(call.hEvent);
     if (is_disconnected(code))
         return mpi_win32_fail_code(ERROR_BROKEN_PIPE, "can't write");
     if (code != ERROR_SUCCESS)
@@ -256,6 +294,13 @@ mp_error mpos_duplicate(mpos_handle handle, mpos_handle *copy)
     HANDLE self = GetCurrentProcess();
     HANDLE duplicate;
 
+    /* Which would be this process itself. */
+    if (handle == MPOS_NONE)
+        return mpi_fail(MP_EINVAL, "this is no handle");
+    if (mpi_win32_socket_duplicate((HANDLE)handle, &duplicate)) {
+        *copy = (mpos_handle)duplicate;
+        return MP_OK;
+    }
     if (!DuplicateHandle(self, (HANDLE)handle, self, &duplicate, 0, FALSE,
                          DUPLICATE_SAME_ACCESS))
         return mpi_win32_fail("can't duplicate a handle");
@@ -265,8 +310,62 @@ mp_error mpos_duplicate(mpos_handle handle, mpos_handle *copy)
 
 void mpos_close(mpos_handle handle)
 {
-    if (handle != MPOS_NONE)
+    if (handle == MPOS_NONE)
+        return;
+    mpi_win32_forget_empty((HANDLE)handle);
+    if (!mpi_win32_socket_close((HANDLE)handle))
         CloseHandle((HANDLE)handle);
+}
+
+/* -- In another process ---------------------------------------------------- */
+
+/* start_time 0: whoever has the number now. */
+static mp_error open_for_handles(int64_t pid, uint64_t start_time,
+                                 HANDLE *process)
+{
+    mp_error err = mpi_win32_open_process(pid, PROCESS_DUP_HANDLE, process);
+
+    if (err != MP_OK)
+        return err;
+    if (start_time == 0 || mpi_win32_start_time(*process) == start_time)
+        return MP_OK;
+    CloseHandle(*process);
+    return mpi_fail(MP_ENOTFOUND, "process %lld has ended", (long long)pid);
+}
+
+mp_error mpos_handle_give(int64_t pid, uint64_t start_time, mpos_handle handle,
+                          uint64_t *number)
+{
+    HANDLE process;
+    HANDLE there;
+    mp_error err = open_for_handles(pid, start_time, &process);
+
+    if (err != MP_OK)
+        return err;
+    if (DuplicateHandle(GetCurrentProcess(), (HANDLE)handle, process, &there, 0,
+                        FALSE, DUPLICATE_SAME_ACCESS))
+        *number = (uintptr_t)there;
+    else if (mpi_win32_has_ended(process))
+        err = mpi_fail(MP_ENOTFOUND, "process %lld has ended", (long long)pid);
+    else
+        err = mpi_win32_fail("can't give a handle to a process");
+    CloseHandle(process);
+    return err;
+}
+
+/* It is fetched, since Wine 8 does not close what it is not to copy. */
+void mpos_handle_revoke(int64_t pid, uint64_t start_time, uint64_t number)
+{
+    HANDLE process;
+    HANDLE copy;
+
+    if (open_for_handles(pid, start_time, &process) != MP_OK)
+        return;
+    if (DuplicateHandle(process, (HANDLE)(uintptr_t)number, GetCurrentProcess(),
+                        &copy, 0, FALSE,
+                        DUPLICATE_CLOSE_SOURCE | DUPLICATE_SAME_ACCESS))
+        CloseHandle(copy);
+    CloseHandle(process);
 }
 
 static mp_error no_handles_travel(void)

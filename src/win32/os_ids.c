@@ -53,6 +53,7 @@ const mpos_facts mpos_system = {
     .null_device = "NUL",
     .has_fork = false,
     .has_objects = true,
+    .has_message_pipes = true,
     .memory_grows = false,
     .exit_code_mask = UINT32_MAX,
 };

@@ -45,6 +45,64 @@ enum {
     MPI_WIN32_SHARED = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE
 };
 
+/* -- Overlapped calls (os_handle.c) ---------------------------------------- */
+
+/* For an OVERLAPPED: nobody else waits for it. */
+mp_error mpi_win32_take_event(HANDLE *event);
+void mpi_win32_give_event(HANDLE event);
+/* The outcome of a call that answered is_done; *count also if it is
+ * ERROR_MORE_DATA. */
+DWORD mpi_win32_finish(HANDLE file, BOOL is_done, OVERLAPPED *call,
+                       DWORD *count);
+
+/* -- Sockets (os_socket.c, os_socket_poll.c) ------------------------------- */
+
+/* False: it is none, as far as this process knows. Then nothing happened. */
+bool mpi_win32_socket_close(HANDLE handle);
+bool mpi_win32_socket_duplicate(HANDLE handle, HANDLE *copy);
+
+/* Sockets that are waited for together, with one call. */
+typedef struct mpi_socket_poll mpi_socket_poll;
+/* Of those items that are sockets, of which there is at least one. */
+mp_error mpi_socket_poll_create(mpi_socket_poll **out,
+                                const mpos_wait_item *items, size_t count);
+/* Marks those that are ready and those that are not. *has_any becomes true if
+ * one is. MP_EINVAL: one is no socket. */
+mp_error mpi_socket_poll_look(mpi_socket_poll *poll, mpos_wait_item *items,
+                              size_t count, bool *has_any);
+/* Sets event once one of them is ready, having reset it; must be followed by
+ * disarm, by the same thread. */
+mp_error mpi_socket_poll_arm(mpi_socket_poll *poll, HANDLE event);
+bool mpi_socket_poll_is_done(const mpi_socket_poll *poll);
+void mpi_socket_poll_disarm(mpi_socket_poll *poll);
+/* Accepts NULL. */
+void mpi_socket_poll_free(mpi_socket_poll *poll);
+
+/* -- Named pipes (os_named_pipe.c) ----------------------------------------- */
+
+/* The system ignores the lowest two bits of a handle, so they are never set: a
+ * listener that is no socket is a pointer, with this one. */
+static inline bool mpi_win32_is_pipe_listener(mpos_handle listener)
+{
+    return (listener & 1) != 0;
+}
+
+/* It is set while somebody is there; borrowed. */
+HANDLE mpi_win32_pipe_listener_event(mpos_handle listener);
+bool mpi_win32_is_message_pipe(HANDLE pipe);
+
+/*
+ * A read of no bytes, with which we wait, takes a message of no bytes. It is
+ * noted here, and counts as still to be received by this process. expect: as
+ * many may be noted from now on, until that is taken back. MP_ENOMEM.
+ */
+mp_error mpi_win32_expect_empty(size_t count);
+void mpi_win32_expect_no_more(size_t count);
+void mpi_win32_note_empty(HANDLE pipe);
+bool mpi_win32_has_empty(HANDLE pipe);
+/* It is closed. */
+void mpi_win32_forget_empty(HANDLE pipe);
+
 /* -- Time (os_time.c) ------------------------------------------------------ */
 
 /* What is left, rounded up, for the wait functions: 0 if the deadline has

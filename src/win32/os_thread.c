@@ -45,7 +45,8 @@ static DWORD WINAPI run_thread(void *parameter)
     return 0;
 }
 
-mp_error mpos_thread_start(void (*run)(void *), void *argument)
+mp_error mpos_thread_start(void (*run)(void *), void *argument,
+                           mpos_thread *out)
 {
     thread_start *start = mpi_malloc(sizeof(*start));
     HANDLE thread;
@@ -64,8 +65,17 @@ mp_error mpos_thread_start(void (*run)(void *), void *argument)
         free(start);
         return err;
     }
-    CloseHandle(thread);
+    if (out == NULL)
+        CloseHandle(thread);
+    else
+        out->native = thread;
     return MP_OK;
+}
+
+void mpos_thread_join(mpos_thread thread)
+{
+    WaitForSingleObject(thread.native, INFINITE);
+    CloseHandle(thread.native);
 }
 
 /* -- Their end ------------------------------------------------------------- */

@@ -15,6 +15,11 @@
 #define MPI_SELDOM __attribute__((noinline, cold))
 #endif
 
+/* A handle. */
+typedef struct mpos_thread {
+    void *native;
+} mpos_thread;
+
 /* An SRWLOCK, which is one pointer, all zero when free. */
 typedef struct mpos_mutex {
     void *native;

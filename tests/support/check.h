@@ -13,8 +13,7 @@ size_t support_open_handles(void);
 /* A child of this process runs, or (POSIX) waits to be reaped. */
 bool support_has_children(void);
 /* Names that last in the system's shared-memory folder and begin with prefix;
- * 0 where there is no such folder. Without memfd there is a name for a moment,
- * perhaps that of another test that runs beside this one. */
+ * 0 where there is no such folder. */
 size_t support_shared_names(const char *prefix);
 /* Bytes of memory this process has touched. */
 size_t support_memory_in_use(void);

@@ -51,6 +51,8 @@ static bool model_is_alive(mpi_share *share, uint32_t owner);
 #define mpi_word_clear model_word_clear
 #define mpi_word_is_set model_word_is_set
 #define mpi_word_wait_set model_word_wait_set
+#define mpi_word_watch model_word_watch
+#define mpi_word_nudge model_word_nudge
 #define mpi_word_wait_change model_word_wait_change
 #define mpi_word_advance model_word_advance
 

@@ -207,7 +207,7 @@ static void run_hand(void *argument)
 static inline void begin_hand(hand *it, any_lock any)
 {
     *it = (hand){.any = any};
-    ok(mpos_thread_start(run_hand, it));
+    ok(mpos_thread_start(run_hand, it, NULL));
 }
 
 static inline mp_error ask_hand(hand *it, char order)

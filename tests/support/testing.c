@@ -12,6 +12,8 @@ typedef int support_uses_criterion;
 
 #else
 
+#include "check.h"
+#include "system.h"
 #include "testing_internal.h"
 
 #include <setjmp.h>
@@ -25,6 +27,9 @@ enum {
     CODE_SKIPPED = 241,
     NAME_SIZE = 512,
 };
+
+/* How much longer a test may take where a sanitizer or valgrind looks on. */
+#define SLOWNESS 4
 
 #define RUN_TEST "--run-test="
 
@@ -296,6 +301,19 @@ static void print_verdict(const support_test *test, const char *prefix,
     print_line(prefix, text);
 }
 
+static bool is_slow(void)
+{
+    return support_is_watched() || support_has_valgrind();
+}
+
+/* What a test asks for is enough everywhere if it is more than the usual. */
+static double time_limit(const support_test *test, const run_options *options)
+{
+    if (test->timeout <= 0 || (is_slow() && test->timeout < options->timeout))
+        return options->timeout;
+    return test->timeout;
+}
+
 static void run_test(const char *program, const support_test *test,
                      const run_options *options, counts *sum)
 {
@@ -306,8 +324,7 @@ static void run_test(const char *program, const support_test *test,
 
     snprintf(argument, sizeof(argument), RUN_TEST "%s/%s", test->suite,
              test->name);
-    if (support_run_again(program, argument,
-                          test->timeout > 0 ? test->timeout : options->timeout,
+    if (support_run_again(program, argument, time_limit(test, options),
                           &outcome)) {
         if (outcome.signal == 0 && outcome.exit_code == CODE_SKIPPED)
             return;
@@ -427,7 +444,9 @@ static bool parse_argument(const char *argument, run_options *options)
 
 int support_run_all_tests(int argc, char **argv)
 {
-    run_options options = {.timeout = SUPPORT_TIMEOUT};
+    run_options options = {
+        .timeout = is_slow() ? SLOWNESS * SUPPORT_TIMEOUT : SUPPORT_TIMEOUT,
+    };
 
     for (int i = 1; i < argc; i++) {
         /* "-j 2": the number belongs to the option before it */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a test file includes. Where Criterion is (MULTIPROC_HAVE_CRITERION)
- * this is Criterion; elsewhere (Windows, musl, TSan) it is a small framework
- * with the same names, in testing.c: each test in a process of its own, with
- * a time limit, and Criterion's closing line.
+ * this is Criterion; elsewhere (Windows, musl, instruments: see
+ * cmake/testing.cmake) it is a small framework with the same names, in
+ * testing.c: each test in a process of its own, with a time limit, and
+ * Criterion's closing line.
  *
  * Use only what is below. A test enters through support_enter_test(), which
  * makes its process fit to start children; see main.c.
@@ -14,7 +15,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Seconds a test may take unless it says .timeout = ... */
+/* Seconds a test may take unless it says .timeout = ...; in our framework more
+ * where a sanitizer or valgrind looks on. */
 #define SUPPORT_TIMEOUT 30.0
 
 /* Once per test process, before anything of the test's and after all of it

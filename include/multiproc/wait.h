@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting for many things at once: multiprocessing.connection.wait().
+ *
+ *     mp_wait_item items[] = {MP_WAIT(connection), MP_WAIT(process)};
+ *
+ *     err = mp_wait(items, 2, 1.5);            ready = wait([connection,
+ *     if (err == MP_OK && items[1].is_ready)       process.sentinel], 1.5)
+ */
+#ifndef MULTIPROC_WAIT_H
+#define MULTIPROC_WAIT_H
+
+#include <multiproc/event.h>
+#include <multiproc/listener.h>
+#include <multiproc/process.h>
+
+MP_BEGIN_DECLS
+
+typedef enum mp_wait_kind {
+    MP_WAIT_CONNECTION = 1, /**< a whole message is there, or none can come */
+    MP_WAIT_LISTENER,       /**< accept() will not block: a client has proved
+                                 itself, or failed to */
+    MP_WAIT_PROCESS,        /**< it has ended */
+    MP_WAIT_EVENT,          /**< it is set */
+    MP_WAIT_HANDLE, /**< a descriptor is readable; a HANDLE, signalled */
+    MP_WAIT_SOCKET  /**< a socket of the system is readable; where that
+                                 is a descriptor, the same as HANDLE */
+} mp_wait_kind;
+
+/** One thing to wait for; borrowed. */
+typedef struct mp_wait_item {
+    mp_wait_kind kind;
+    void *object;     /**< of the first four kinds */
+    mp_handle handle; /**< of the others */
+    bool is_ready;    /**< out */
+} mp_wait_item;
+
+MP_API mp_wait_item mp_wait_connection(mp_connection *connection);
+MP_API mp_wait_item mp_wait_listener(mp_listener *listener);
+MP_API mp_wait_item mp_wait_process(mp_process *process);
+MP_API mp_wait_item mp_wait_event(mp_event *event);
+MP_API mp_wait_item mp_wait_handle(mp_handle handle);
+MP_API mp_wait_item mp_wait_socket(mp_handle socket);
+
+/**
+ * MP_WAIT(x): an item for a connection, listener, process or event.
+ * In C++ they are overloads of the same name.
+ */
+#ifndef __cplusplus
+#define MP_WAIT(x)                               \
+    _Generic((x), mp_connection *                \
+             : mp_wait_connection, mp_listener * \
+             : mp_wait_listener, mp_process *    \
+             : mp_wait_process, mp_event *       \
+             : mp_wait_event)(x)
+#endif
+
+/**
+ * Waits until at least one is ready, and marks all that are: is_ready of each,
+ * true or false. The same thing may be there several times. There is no limit
+ * on their number but the system's on open handles.
+ *
+ * @param timeout  in seconds; MP_FOREVER; 0 or less only looks.
+ * @return MP_OK  at least one is ready.
+ * @return MP_TIMED_OUT  none is. With no items, after that time.
+ * @return MP_ECLOSED  one of them is closed; MP_ESTATE a process that was not
+ *                     started; MP_ENOTCHILD; MP_EINVAL a handle that is none,
+ *                     or no items and no end of time. Nothing is marked.
+ * @return MP_ENOMEM, MP_EMFILE
+ * @threads safe; what is waited for may be closed only afterwards. @fork safe.
+ */
+MP_API mp_error mp_wait(mp_wait_item *items, size_t count, double timeout);
+
+MP_END_DECLS
+
+#ifdef __cplusplus
+/* Overloads, outside extern "C". */
+inline mp_wait_item MP_WAIT(mp_connection *x)
+{
+    return mp_wait_connection(x);
+}
+inline mp_wait_item MP_WAIT(mp_listener *x)
+{
+    return mp_wait_listener(x);
+}
+inline mp_wait_item MP_WAIT(mp_process *x)
+{
+    return mp_wait_process(x);
+}
+inline mp_wait_item MP_WAIT(mp_event *x)
+{
+    return mp_wait_event(x);
+}
+#endif
+
+#endif
