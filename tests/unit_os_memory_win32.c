@@ -356,15 +356,17 @@ Test(os_memory_win32, who_waits_for_a_draft_sees_that_the_file_is_there)
     place test = make_place();
     char draft[PATH_SIZE];
     mpos_handle file;
+    mpos_thread maker;
     HANDLE held;
     int64_t begin = mpos_now();
 
     snprintf(draft, sizeof(draft), "%s" DRAFT, test.path);
     held = open_natively(draft, GENERIC_WRITE, 0, CREATE_NEW);
-    cr_assert_eq(mpos_thread_start(make_file_later, test.path, NULL), MP_OK);
+    cr_assert_eq(mpos_thread_start(make_file_later, test.path, &maker), MP_OK);
     cr_assert_eq(create_file(test.path, &file), MP_EEXIST);
     cr_assert_lt(mpos_now() - begin, 5 * SECOND);
     CloseHandle(held);
+    mpos_thread_join(maker); /* what is open is not removed */
     support_remove_folder(test.folder);
 }
 
