@@ -383,7 +383,8 @@ static mp_error reserve(const mp_shared_memory *memory)
 }
 
 /* With the companion's lock held, if there is one. *is_its: the segment is what
- * that is about. */
+ * that is about. MP_PENDING: it is empty and nothing is known of its maker; if
+ * that is one of us, a companion has come into being meanwhile. */
 static mp_error join(mp_shared_memory *memory, bool *is_its)
 {
     companion *it = has_companion(memory) ? companion_of(memory) : NULL;
@@ -400,10 +401,12 @@ static mp_error join(mp_shared_memory *memory, bool *is_its)
         return mpi_fail(MP_ENOTFOUND,
                         "'%s' was never made: its creator is gone",
                         memory->name);
-    if (found.size == 0)
-        return mpi_fail(MP_EPROTO,
-                        "'%s' is empty: whoever creates it is not done",
-                        memory->name);
+    if (found.size == 0) {
+        err =
+            mpi_fail(MP_EPROTO, "'%s' is empty: whoever creates it is not done",
+                     memory->name);
+        return it == NULL ? MP_PENDING : err;
+    }
     *is_its = it != NULL && belongs(it, &found);
     if (*is_its)
         memory->size = (size_t)it->size;
@@ -440,7 +443,8 @@ static mp_error open_alone(const char *name, mp_shared_memory **out)
     return join(*out, &is_its);
 }
 
-mp_error mpi_segment_open(const char *name, mp_shared_memory **out)
+/* MP_PENDING as above. */
+static mp_error open_once(const char *name, mp_shared_memory **out)
 {
     mp_shared_memory *memory = NULL;
     mp_error err = find_companion(name, MP_OPEN_EXISTING, &memory);
@@ -464,6 +468,15 @@ mp_error mpi_segment_open(const char *name, mp_shared_memory **out)
     }
     *out = memory;
     return MP_OK;
+}
+
+mp_error mpi_segment_open(const char *name, mp_shared_memory **out)
+{
+    mp_error err = MP_PENDING;
+
+    for (int turn = 0; err == MP_PENDING && turn < MOST_TURNS; turn++)
+        err = open_once(name, out);
+    return err == MP_PENDING ? MP_EPROTO : err;
 }
 
 /* -- Removing -------------------------------------------------------------- */

@@ -16,7 +16,14 @@
 
 #include <stdlib.h>
 
-enum { SIZE = 10000, ROUNDS = 200, RACERS = 4, KILLS = 60, LONG_TIME = 20 };
+enum {
+    SIZE = 10000,
+    ROUNDS = 200,
+    RACERS = 4,
+    KILLS = 60,
+    OPENINGS = 5000,
+    LONG_TIME = 20,
+};
 
 /* -- Helpers --------------------------------------------------------------- */
 
@@ -668,6 +675,32 @@ Test(shared_memory, whoever_is_killed_leaves_a_name_that_works, .timeout = 120)
         cr_assert_not(segment_exists(name));
         cr_assert_null(find_listed(name).kind);
     }
+}
+
+/* In the midst of being made it has no size for a moment. */
+Test(shared_memory, whoever_opens_while_others_create_waits_for_them,
+     .timeout = 120)
+{
+    int rounds = (int)support_scaled(OPENINGS);
+    char name[SUPPORT_NAME_SIZE];
+    mp_shared_memory *rest = NULL;
+    mp_process *creator;
+
+    support_name(name);
+    creator = start_with_name(come_and_go, name);
+    for (int i = 0; i < rounds; i++) {
+        mp_shared_memory *memory = NULL;
+        mp_error err = mp_shared_memory_open(&memory, name);
+
+        if (err == MP_ENOTFOUND)
+            continue;
+        cr_assert_eq(err, MP_OK, "%s", mp_error_message());
+        cr_assert_eq(mp_shared_memory_size(memory), (size_t)SIZE);
+        cr_assert_eq(mp_shared_memory_close(memory), MP_OK);
+    }
+    kill_one(creator);
+    cr_assert_eq(create_or_open(name, &rest), MP_OK, "%s", mp_error_message());
+    end(rest);
 }
 
 /* -- Leftovers ------------------------------------------------------------- */
