@@ -47,6 +47,7 @@ extern const bench_table bench_connection_rows;
 extern const bench_table bench_lock_rows;
 extern const bench_table bench_contended_rows;
 extern const bench_table bench_handover_rows;
+extern const bench_table bench_queue_rows;
 extern const bench_table bench_shared_rows;
 extern const bench_table bench_value_rows;
 

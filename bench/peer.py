@@ -182,6 +182,30 @@ def append_to_list(count):
     return seconds
 
 
+def get_all(queue, count, done):
+    done.send(None)
+    for _ in range(count):
+        queue.get()
+    done.send(None)
+
+
+def pass_ints(count):
+    queue = multiprocessing.Queue(1024)
+    near, far = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=get_all,
+                                      args=(queue, count, far))
+    process.start()
+    near.recv()
+    began = time.perf_counter()
+    for number in range(count):
+        queue.put(number)
+    near.recv()
+    seconds = time.perf_counter() - began
+    process.join()
+    assert queue.empty()
+    return seconds
+
+
 COMMANDS = {
     "connection.accept": lambda count: on_one_processor(visit, count),
     "connection.roundtrip": lambda count: on_one_processor(exchange, count),
@@ -192,6 +216,7 @@ COMMANDS = {
     "rlock": lambda count: acquire_and_release(multiprocessing.RLock, count),
     "semaphore":
         lambda count: acquire_and_release(multiprocessing.Semaphore, count),
+    "queue.int": pass_ints,
     "shared_dict.get": get_from_dict,
     "shared_dict.set": set_in_dict,
     "shared_list.append": append_to_list,

@@ -21,6 +21,7 @@
 #include <multiproc/object.h>
 #include <multiproc/pickle.h>
 #include <multiproc/process.h>
+#include <multiproc/queue.h>
 #include <multiproc/semaphore.h>
 #include <multiproc/shareable_list.h>
 #include <multiproc/shared_dict.h>

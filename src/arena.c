@@ -5,7 +5,7 @@
 
 #include "internal.h"
 #include "state.h"
-#include "word.h"
+#include "sync.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -577,11 +577,45 @@ static void wake_all(const mpi_arena *arena, uint32_t cell, mpos_word *word)
     mpos_close(queue);
 }
 
+/* The words of a thing that hold owners. */
+typedef struct owned_words {
+    mpos_word *words[2];
+    int count;
+} owned_words;
+
 static bool begins_with_lock(uint32_t kind)
 {
     return kind == MPI_LOCK || kind == MPI_RLOCK || kind == MPI_BARRIER ||
            kind == MPI_SHARED_DICT || kind == MPI_SHARED_LIST ||
-           kind == MPI_SHARED_MEMORY;
+           kind == MPI_SHARED_MEMORY || kind == MPI_QUEUE;
+}
+
+static owned_words find_locks(const mpi_arena *arena, uint32_t cell)
+{
+    mpi_cell *it = &arena->cells[cell];
+    size_t size = (size_t)(next_cell(arena, cell) - cell) * MPI_CELL_SIZE -
+                  (MPI_CELL_SIZE - MPI_CELL_ROOM);
+    owned_words found = {.count = 0};
+
+    if (begins_with_lock(kind_of(it)))
+        found.words[found.count++] = (mpos_word *)(void *)it->room;
+    if (kind_of(it) == MPI_QUEUE &&
+        size >= MPI_QUEUE_GET_LOCK + sizeof(mpos_word))
+        /* Beyond the first cell: for UBSan not by way of its room. */
+        found.words[found.count++] =
+            (mpos_word *)(void *)((unsigned char *)it +
+                                  offsetof(mpi_cell, room) +
+                                  MPI_QUEUE_GET_LOCK);
+    return found;
+}
+
+static void bury_locks(mpi_arena *arena, uint32_t cell, uint32_t process)
+{
+    owned_words locks = find_locks(arena, cell);
+
+    for (int i = 0; i < locks.count; i++)
+        if (mpi_word_bury(locks.words[i], process))
+            wake_all(arena, cell, locks.words[i]);
 }
 
 static void bury_records(mpi_arena *arena, uint32_t cell, uint32_t process)
@@ -606,14 +640,11 @@ void mpi_arena_bury(mpi_arena *arena, uint32_t process)
     uint32_t end = cell_count(arena);
 
     for (uint32_t i = 1, next; i < end; i = next) {
-        mpi_cell *it = &arena->cells[i];
-        mpos_word *word = (mpos_word *)(void *)it->room;
-
         next = next_cell(arena, i);
         if (is_record_cell(arena, i))
             bury_records(arena, i, process);
-        else if (begins_with_lock(kind_of(it)) && mpi_word_bury(word, process))
-            wake_all(arena, i, word);
+        else
+            bury_locks(arena, i, process);
     }
     /* Last: until then nobody else gets this number. A damaged word may hold
      * one that nobody ever had. */
@@ -626,12 +657,12 @@ void mpi_arena_bury(mpi_arena *arena, uint32_t process)
 static void bury_all_owners(mpi_arena *arena)
 {
     for (uint32_t i = 1; i < cell_count(arena); i = next_cell(arena, i)) {
-        mpos_word *word = (mpos_word *)(void *)arena->cells[i].room;
-        uint32_t owner = mpi_word_owner(word);
+        owned_words locks = find_locks(arena, i);
 
-        if (begins_with_lock(kind_of(&arena->cells[i])) &&
-            owner != MPI_NOBODY && owner != MPI_OWNER_DIED)
-            (void)mpi_word_bury(word, owner);
+        for (int j = 0; j < locks.count; j++)
+            if (mpi_sync_is_owned(locks.words[j]))
+                (void)mpi_word_bury(locks.words[j],
+                                    mpi_word_owner(locks.words[j]));
     }
 }
 

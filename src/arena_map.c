@@ -126,15 +126,21 @@ mp_error mpi_arena_image(const mpi_share_plan *plan, void **image,
     return MP_OK;
 }
 
-mp_error mpi_arena_size(const mpi_share_plan *plan, size_t *size)
+static mp_error add_head(const mpi_share_plan *plan, size_t data_size,
+                         size_t *size)
 {
     size_t head = head_size(plan);
 
-    if (plan->data_size > (size_t)PTRDIFF_MAX - head)
+    if (data_size > (size_t)PTRDIFF_MAX - head)
         return mpi_fail(MP_EOVERFLOW, "%zu bytes are more than there can be",
-                        plan->data_size);
-    *size = head + plan->data_size;
+                        data_size);
+    *size = head + data_size;
     return MP_OK;
+}
+
+mp_error mpi_arena_size(const mpi_share_plan *plan, size_t *size)
+{
+    return add_head(plan, plan->data_size, size);
 }
 
 /* -- Making ---------------------------------------------------------------- */
@@ -189,7 +195,7 @@ mp_error mpi_arena_create(mpi_arena **out)
     size_t size = mpos_system.memory_grows ? FIRST_SIZE : MPI_ARENA_FIXED_SIZE;
     mpos_handle memory;
     void *address = NULL;
-    mp_error err = mpos_memory_create(size, &memory);
+    mp_error err = mpos_memory_create(size, full, &memory);
 
     if (err != MP_OK)
         return err;
@@ -205,22 +211,22 @@ mp_error mpi_arena_create(mpi_arena **out)
     return err;
 }
 
-static mp_error create_filled(const void *image, size_t image_size, size_t size,
+static mp_error create_filled(mpos_bytes image, size_t size, size_t limit,
                               mpi_arena **out)
 {
     mpos_handle memory;
     void *address = NULL;
-    mp_error err = mpos_memory_create(size, &memory);
+    mp_error err = mpos_memory_create(size, limit, &memory);
 
     if (err != MP_OK)
         return err;
-    err = map(memory, image_size, false, &address);
+    err = map(memory, image.size, false, &address);
     if (err == MP_OK) {
-        memcpy(address, image, image_size);
-        err = make_arena(address, image_size, memory, out);
+        memcpy(address, image.data, image.size);
+        err = make_arena(address, image.size, memory, out);
     }
     if (err != MP_OK) {
-        mpos_memory_unmap(address, image_size);
+        mpos_memory_unmap(address, image.size);
         mpos_close(memory);
     }
     return err;
@@ -229,14 +235,16 @@ static mp_error create_filled(const void *image, size_t image_size, size_t size,
 mp_error mpi_arena_create_single(const mpi_share_plan *plan, mpi_arena **out)
 {
     void *image = NULL;
-    size_t image_size = 0, size = 0;
+    size_t image_size = 0, size = 0, limit = 0;
     mp_error err = mpi_arena_size(plan, &size);
 
+    if (err == MP_OK && plan->data_limit > 0)
+        err = add_head(plan, plan->data_limit, &limit);
     if (err == MP_OK)
         err = mpi_arena_image(plan, &image, &image_size);
     if (err != MP_OK)
         return err;
-    err = create_filled(image, image_size, size, out);
+    err = create_filled((mpos_bytes){image, image_size}, size, limit, out);
     free(image);
     return err;
 }
@@ -316,7 +324,8 @@ static mp_error map_full(mpos_handle memory, bool is_read_only, void **address,
     if (full <= *mapped)
         return MP_OK;
     err = mpos_memory_size(memory, &size);
-    if (err == MP_OK && !mpos_system.memory_grows && full > size)
+    if (err == MP_OK && full > size &&
+        !mpi_storage_grows((mpi_storage)header->storage))
         err = mpi_fail(MP_EPROTO, "the memory is cut short");
     if (err == MP_OK)
         err = map(memory, full, is_read_only, &larger);

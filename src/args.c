@@ -111,6 +111,7 @@ typedef mp_shareable_list *shareable_list;
 typedef mp_shared_dict *shared_dict;
 typedef mp_shared_list *shared_list;
 typedef mp_shared_memory *shared_memory;
+typedef mp_queue *queue;
 
 static mp_error as_obj(const mp_obj *obj, const mp_obj **out)
 {
@@ -137,6 +138,7 @@ ACCESSORS(shareable_list, shareable_list, mp_obj_as_shareable_list)
 ACCESSORS(shared_dict, shared_dict, mp_obj_as_shared_dict)
 ACCESSORS(shared_list, shared_list, mp_obj_as_shared_list)
 ACCESSORS(shared_memory, shared_memory, mp_obj_as_shared_memory)
+ACCESSORS(queue, queue, mp_obj_as_queue)
 
 const void *mp_kwarg_bytes(const mp_args *args, const char *name, size_t *size)
 {

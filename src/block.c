@@ -167,7 +167,7 @@ static mp_error create_memory(size_t size, mpi_block *block)
     if (take_spare(size, block))
         return MP_OK;
     block->mapped_size = size < KEPT_SIZE ? KEPT_SIZE : size;
-    err = mpos_memory_create(block->mapped_size, &block->memory);
+    err = mpos_memory_create(block->mapped_size, 0, &block->memory);
     if (err == MP_OK)
         err = mpos_memory_map(block->memory,
                               &(mpos_extent){.size = block->mapped_size},
@@ -216,7 +216,7 @@ static struct {
 static mp_error map_slots(void **address)
 {
     mpos_handle memory;
-    mp_error err = mpos_memory_create(KEPT_SIZE, &memory);
+    mp_error err = mpos_memory_create(KEPT_SIZE, 0, &memory);
 
     if (err != MP_OK)
         return err;

@@ -28,6 +28,7 @@ typedef enum mpi_kind {
     MPI_SHAREABLE_LIST = 0x74736c73,
     MPI_SHARED_DICT = 0x74636964,
     MPI_SHARED_LIST = 0x7473696c,
+    MPI_QUEUE = 0x75657571,
 } mpi_kind;
 
 /* The first member of each such object. */

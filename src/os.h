@@ -45,7 +45,8 @@ typedef struct mpos_facts {
     bool has_fork;           /* mpos_fork and handles over a channel exist */
     bool has_objects;        /* mpos_object_open and the like exist */
     bool has_message_pipes;  /* MPOS_PIPE exists, and mpos_send_message */
-    bool memory_grows;       /* mpos_memory_grow exists */
+    bool memory_grows;       /* mpos_memory_grow exists, for what has no name */
+    bool named_grows;        /* and for what has one, or is in a file */
     uint32_t exit_code_mask; /* what the system keeps of an exit code */
 } mpos_facts;
 
@@ -244,16 +245,23 @@ void mpos_handle_revoke(int64_t pid, uint64_t start_time, uint64_t number);
 /* -- Memory ---------------------------------------------------------------- */
 
 /* Zeroed shared memory without a name, reserved: touching it can't fail later
- * for want of room. MP_ENOSPC or MP_ENOMEM if there is none. */
-mp_error mpos_memory_create(size_t size, mpos_handle *handle);
-/* At least what it was made with (rounded up to pages). */
+ * for want of room. limit: what it may grow to, where memory_grows; 0: it keeps
+ * its size. MP_ENOSPC or MP_ENOMEM if there is none. */
+mp_error mpos_memory_create(size_t size, size_t limit, mpos_handle *handle);
+/* At least what it was made with (rounded up to pages); what was reserved
+ * since, too. */
 mp_error mpos_memory_size(mpos_handle handle, size_t *size);
 /* Two handles of the same file have the same, and no other file has it while
  * either is open. Of memory that is no file: zeros, or any such numbers. */
 mp_error mpos_memory_identity(mpos_handle handle, uint64_t identity[2]);
-/* Only where memory_grows: reserves what lies beyond `from`, too, zeroed. Who
- * has mapped up to `to` bytes already may touch them from now on. */
+/* Only where memory_grows (named_grows): reserves what lies beyond `from`, too,
+ * zeroed. Who has mapped up to `to` bytes already may touch them from now on.
+ * MP_ENOSPC or MP_ENOMEM: there is no room, or it is beyond the limit. */
 mp_error mpos_memory_grow(mpos_handle handle, size_t from, size_t to);
+/* Nobody needs what lies between for now, nor touches it: the system has it
+ * back, if it can, until mpos_memory_grow. Then there are zeros, or what was
+ * there before. */
+void mpos_memory_return(mpos_handle handle, size_t from, size_t to);
 /* From offset on, a multiple of MPOS_MAP_UNIT. To its end at most, but where
  * memory_grows: beyond it, nothing may be touched yet. */
 enum { MPOS_MAP_UNIT = 65536 };

@@ -342,7 +342,7 @@ static mp_error give_manifest(mpi_gift *gift)
     mpos_handle memory;
     void *address = NULL;
     manifest *list;
-    mp_error err = mpos_memory_create(sizeof(*list), &memory);
+    mp_error err = mpos_memory_create(sizeof(*list), 0, &memory);
 
     if (err != MP_OK)
         return err;

@@ -5,6 +5,7 @@
 #include "connection.h"
 #include "handle.h"
 #include "internal.h"
+#include "queue.h"
 #include "segment.h"
 #include "share.h"
 #include "shareable_list.h"
@@ -30,6 +31,7 @@ static const mpi_resource_type *const types[] = {
     &mpi_shared_list_kind.sync.resource,
     &mpi_shared_memory_kind.resource,
     &mpi_shareable_list_type,
+    &mpi_queue_kind.resource,
 };
 
 const mpi_resource_type *mpi_resource_find(const char *name, size_t size)

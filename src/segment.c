@@ -376,7 +376,7 @@ static mp_error reserve(const mp_shared_memory *memory)
 {
     mp_error err = MP_OK;
 
-    if (mpos_system.memory_grows)
+    if (mpos_system.named_grows)
         err = mpos_memory_grow(memory->segment, 0, memory->size);
     return err == MP_OK ? MP_OK
                         : mpi_context(err, "can't reserve '%s'", memory->name);

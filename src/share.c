@@ -62,9 +62,17 @@ const char *mpi_share_kind_name(mpi_kind kind)
         return "shared list";
     case MPI_CONNECTION_PAIR:
         return "pipe";
+    case MPI_QUEUE:
+        return "Queue";
     default:
         return NULL;
     }
+}
+
+bool mpi_storage_grows(mpi_storage storage)
+{
+    return storage >= MPI_STORAGE_NAMED ? mpos_system.named_grows
+                                        : mpos_system.memory_grows;
 }
 
 /* -- Lists: with mpi_shares_mutex held ------------------------------------- */
@@ -872,6 +880,11 @@ size_t mpi_share_data_size(const mpi_share *share)
     return reserved_size(share->arena);
 }
 
+static bool grows(const mpi_arena *arena)
+{
+    return mpi_storage_grows((mpi_storage)arena->storage);
+}
+
 mp_error mpi_share_map_data(const mpi_share *share, size_t size, void **address)
 {
     const mpi_arena *arena = share->arena;
@@ -882,9 +895,14 @@ mp_error mpi_share_map_data(const mpi_share *share, size_t size, void **address)
     };
 
     if (extent.offset == 0 ||
-        (!mpos_system.memory_grows && size > mpi_share_data_size(share)))
+        (!grows(arena) && size > mpi_share_data_size(share)))
         return mpi_fail(MP_EPROTO, "the memory is cut short");
     return mpos_memory_map(arena->memory, &extent, address);
+}
+
+static mp_error fail_too_large(size_t size)
+{
+    return mpi_fail(MP_EOVERFLOW, "%zu bytes are more than there can be", size);
 }
 
 /* With the arena's lock held. */
@@ -896,11 +914,10 @@ static mp_error grow_data(mpi_arena *arena, size_t size)
 
     if (size <= reserved)
         return MP_OK;
-    if (!mpos_system.memory_grows)
+    if (!grows(arena))
         return mpi_fail(MP_ENOTSUP, "memory does not grow on this system");
     if (size > (size_t)PTRDIFF_MAX - begin)
-        return mpi_fail(MP_EOVERFLOW, "%zu bytes are more than there can be",
-                        size);
+        return fail_too_large(size);
     err = mpos_memory_grow(arena->memory, begin + reserved, begin + size);
     if (err == MP_OK)
         mpi_atomic64_store(&arena->header->data_size, size);
@@ -922,6 +939,45 @@ mp_error mpi_share_grow_data(mpi_share *share, size_t size)
     }
     mpos_mutex_unlock(&mpi_shares_mutex);
     return err;
+}
+
+/* Several at once may reserve what they need. */
+static void raise_data_size(mpi_arena *arena, size_t size)
+{
+    mpi_atomic64 *told = &arena->header->data_size;
+    uint64_t seen;
+
+    do {
+        seen = mpi_atomic64_load(told);
+    } while (seen < size && !mpi_atomic64_change(told, seen, size));
+}
+
+mp_error mpi_share_reserve(mpi_share *share, size_t from, size_t to)
+{
+    mpi_arena *arena = share->arena;
+    size_t begin = arena->data_offset;
+    mp_error err;
+
+    if (!grows(arena)) {
+        if (to <= reserved_size(arena))
+            return MP_OK;
+        return mpi_fail(MP_ENOSPC, "memory does not grow on this system");
+    }
+    if (to > (size_t)PTRDIFF_MAX - begin)
+        return fail_too_large(to);
+    err = mpos_memory_grow(arena->memory, begin + from, begin + to);
+    if (err == MP_OK)
+        raise_data_size(arena, to);
+    return err;
+}
+
+void mpi_share_return(mpi_share *share, size_t from, size_t to)
+{
+    const mpi_arena *arena = share->arena;
+
+    if (grows(arena))
+        mpos_memory_return(arena->memory, arena->data_offset + from,
+                           arena->data_offset + to);
 }
 
 mp_error mpi_share_sync(const mpi_share *share, void *data, size_t size)
@@ -1028,6 +1084,15 @@ bool mpi_share_owner_is_alive(mpi_share *share, uint32_t owner)
 {
     return was_just_alive(share->arena, owner) ||
            mpi_share_look_at(share, owner);
+}
+
+uint64_t mpi_share_identity(const mpi_share *share, uint32_t owner)
+{
+    const mpi_arena *arena = share->arena;
+
+    return owner == MPI_NOBODY || owner > arena->process_capacity
+               ? 0
+               : mpi_atomic64_load(&arena->processes[owner - 1]);
 }
 
 /* -- Fork ------------------------------------------------------------------ */

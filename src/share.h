@@ -78,6 +78,8 @@ typedef struct mpi_share_plan {
     size_t size;      /* in cells, see mpi_share.memory */
     bool has_rlock;   /* that goes with it, see mpi_share_open_rlock() */
     size_t data_size; /* reserved behind it, see mpi_share_map_data() */
+    /* What that may grow to, where mpi_storage_grows(); 0: it does not. */
+    size_t data_limit;
     /* What that begins with, if it has a name or is in a file: others must not
      * find it without. */
     mpos_bytes data;
@@ -87,6 +89,9 @@ typedef struct mpi_share_plan {
 /* Something without a name: COMMON, in an arena that this process has, or in a
  * new one; or PRIVATE. MP_ENOSPC, MP_EMFILE, MP_ENOMEM, MP_EOVERFLOW. */
 mp_error mpi_share_create(mpi_share *share, const mpi_share_plan *plan);
+/* Whether what is behind such a thing can grow. Else all that may ever be is
+ * reserved when it is made. */
+bool mpi_storage_grows(mpi_storage storage);
 /* In the process that calls, once after each fork; cheap if done.
  * MP_ECLOSED: everybody else has closed it meanwhile. MP_EPROCLIM. */
 mp_error mpi_share_attach(mpi_share *share);
@@ -139,7 +144,7 @@ bool mpi_share_is_read_only(const mpi_share *share);
 
 /* -- Data behind a thing --------------------------------------------------- */
 
-/* How much is reserved. */
+/* How far it is reserved, but for what was returned. */
 size_t mpi_share_data_size(const mpi_share *share);
 /* Maps the first size bytes; what is not reserved yet must not be touched. The
  * caller gives it back with mpos_memory_unmap(). */
@@ -147,6 +152,13 @@ mp_error mpi_share_map_data(const mpi_share *share, size_t size,
                             void **address);
 /* Reserves at least size bytes, zeroed. MP_ENOTSUP where memory can't grow. */
 mp_error mpi_share_grow_data(mpi_share *share, size_t size);
+/* For what keeps its own accounts of its data: reserves any part of it, also
+ * what was returned, which holds zeros then, or what was there before. Where
+ * memory can't grow all is reserved already; beyond that it is MP_ENOSPC. */
+mp_error mpi_share_reserve(mpi_share *share, size_t from, size_t to);
+/* Nobody touches that part until it is reserved again: the system may have the
+ * memory back. */
+void mpi_share_return(mpi_share *share, size_t from, size_t to);
 /* Waits until thing and data have reached the disk. MP_ENOTSUP: no file. */
 mp_error mpi_share_sync(const mpi_share *share, void *data, size_t size);
 /* Without using it: the kind of thing and who created it. Takes handle over. */
@@ -161,11 +173,14 @@ const char *mpi_share_kind_name(mpi_kind kind);
  * Looks whether that owner is alive. If not, everything in the arena that was
  * its own is given back first: its words hold MPI_OWNER_DIED (word.h), and
  * those who sleep on them are woken. Called before sleeping on. The word of a
- * lock is the first thing in a Lock, an RLock and a Barrier.
+ * lock is the first thing in what has one; a Queue has a second (sync.h).
  */
 bool mpi_share_look_at(mpi_share *share, uint32_t owner);
 /* The same, unless somebody has just done so. */
 bool mpi_share_owner_is_alive(mpi_share *share, uint32_t owner);
+/* Which process that is: another one that gets the same number later has
+ * another identity. 0: none. */
+uint64_t mpi_share_identity(const mpi_share *share, uint32_t owner);
 
 /* -- In a forked child ----------------------------------------------------- */
 

@@ -139,6 +139,8 @@ mp_error mpi_name_check(const char *name);
 mp_error mpi_sync_open_object(mpi_sync *sync, mpi_kind kind);
 /* In cells beside what it protects: see mpi_share_plan. */
 enum { MPI_RLOCK_SIZE = 24 };
+/* Where a queue's second lock is in its thing; the first is its first word. */
+enum { MPI_QUEUE_GET_LOCK = 176 };
 /* The RLock that goes with what has a name or a file; one reference, not the
  * user's. MP_EPROTO: none does. */
 struct mp_rlock;

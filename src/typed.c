@@ -51,6 +51,7 @@ typedef struct layout {
     size_t items;
     size_t thing_size;
     size_t data_size;
+    size_t data_limit;
 } layout;
 
 static mp_error check_locks(const mpi_typed_wish *wish)
@@ -92,6 +93,13 @@ static mp_error check_wish(const mpi_sync_type *kind,
     return check_locks(wish);
 }
 
+static bool can_grow(const mpi_typed_wish *wish)
+{
+    return mpi_storage_grows(wish->is_path        ? MPI_STORAGE_FILE
+                             : wish->name != NULL ? MPI_STORAGE_NAMED
+                                                  : MPI_STORAGE_PRIVATE);
+}
+
 /* Where each part goes. */
 static mp_error lay_out(const mpi_typed_wish *wish, layout *it)
 {
@@ -115,13 +123,14 @@ static mp_error lay_out(const mpi_typed_wish *wish, layout *it)
         wish->type.alignment <= CELL_ALIGNMENT) {
         it->items = begin;
         it->thing_size = begin + full;
-        it->data_size = 0;
+        it->data_size = it->data_limit = 0;
         return MP_OK;
     }
     it->items = 0;
-    it->data_size = mpos_system.memory_grows ? size : full;
+    it->data_size = can_grow(wish) ? size : full;
     if (it->data_size == 0)
         it->data_size = 1;
+    it->data_limit = full == 0 ? 1 : full;
     return MP_OK;
 }
 
@@ -157,6 +166,7 @@ static mpi_share_plan make_plan(const mpi_sync_type *kind, const layout *it,
         .size = it->thing_size,
         .has_rlock = thing->has_lock != 0,
         .data_size = it->data_size,
+        .data_limit = it->data_limit,
     };
 }
 

@@ -3,12 +3,12 @@
  * mp_wait(): everything that can be waited for becomes items of one
  * mpos_wait(); what that says is ready is then looked at more closely.
  *
- * An event is a word in shared memory, which no system waits for together with
- * handles. So each gets a thread that sleeps on it and, when it has ended for
- * whatever reason, writes a byte to a pipe, the alarm. They are begun only when
- * a look at everything has found nothing, and are gone when mp_wait() returns:
- * they are joined before the alarm is closed, since a byte that has come does
- * not say that its writer is through with the pipe.
+ * An event or a queue is words in shared memory, which no system waits for
+ * together with handles. So each gets a thread that sleeps on it and, when it
+ * has ended for whatever reason, writes a byte to a pipe, the alarm. They are
+ * begun only when a look at everything has found nothing, and are gone when
+ * mp_wait() returns: they are joined before the alarm is closed, since a byte
+ * that has come does not say that its writer is through with the pipe.
  */
 #include "wait.h"
 
@@ -16,6 +16,7 @@
 #include "event.h"
 #include "internal.h"
 #include "listener.h"
+#include "queue_use.h"
 #include "state.h"
 
 #include <multiproc/wait.h>
@@ -38,7 +39,8 @@ typedef enum watch_state {
 } watch_state;
 
 typedef struct watcher {
-    mp_event *event;
+    mp_wait_kind kind;
+    void *object; /* an event or a queue */
     struct alarm *alarm;
     mpi_atomic32 state; /* a watch_state */
     mpos_thread thread;
@@ -58,14 +60,30 @@ typedef struct alarm {
 /* With mpi_connections_mutex held: for a forked child to close. */
 static alarm *first_alarm;
 
+static mp_error watch_object(const watcher *self)
+{
+    const mpi_atomic32 *must_stop = &self->alarm->must_stop;
+
+    return self->kind == MP_WAIT_QUEUE
+               ? mpi_queue_watch(self->object, must_stop)
+               : mpi_event_watch(self->object, must_stop);
+}
+
+static void nudge(const watcher *self)
+{
+    if (self->kind == MP_WAIT_QUEUE)
+        mpi_queue_nudge(self->object);
+    else
+        mpi_event_nudge(self->object);
+}
+
 static void watch(void *argument)
 {
     watcher *self = argument;
     const mpos_bytes byte = {"!", 1};
     mpos_handle writer = self->alarm->writer;
     size_t written;
-    bool is_set =
-        mpi_event_watch(self->event, &self->alarm->must_stop) == MP_OK;
+    bool is_set = watch_object(self) == MP_OK;
 
     mpi_atomic32_store(&self->state, is_set ? WATCH_SET : WATCH_STOPPED);
     while (mpos_write(writer, &byte, 1, &written) != MP_OK)
@@ -126,7 +144,7 @@ static void nudge_all(alarm *rung)
 {
     for (size_t i = 0; i < rung->count; i++)
         if (mpi_atomic32_load(&rung->watchers[i].state) == WATCH_RUNNING)
-            mpi_event_nudge(rung->watchers[i].event);
+            nudge(&rung->watchers[i]);
 }
 
 static void stop_watching(alarm *rung)
@@ -151,12 +169,13 @@ static void stop_watching(alarm *rung)
     rung->watchers = NULL;
 }
 
-static mp_error start_watching(alarm *rung, mp_event *event)
+static mp_error start_watching(alarm *rung, const mp_wait_item *item)
 {
     watcher *self = &rung->watchers[rung->count];
     mp_error err;
 
-    self->event = event;
+    self->kind = item->kind;
+    self->object = item->object;
     self->alarm = rung;
     mpi_atomic32_store(&self->state, WATCH_RUNNING);
     err = mpos_thread_start(watch, self, &self->thread);
@@ -173,7 +192,7 @@ typedef struct wait_set {
     mp_wait_item *items;
     size_t count;
     int64_t deadline;
-    size_t events; /* among items, that are words */
+    size_t words; /* among items: events and queues, but the system's own */
     alarm alarm;
 
     /* What the system is asked: of item i, from first[i] to first[i + 1]. */
@@ -260,6 +279,12 @@ static void ask_event(wait_set *set, size_t i)
         mark(set, i);
 }
 
+static void ask_queue(wait_set *set, size_t i)
+{
+    if (mpi_queue_is_ready(set->items[i].object))
+        mark(set, i);
+}
+
 /* What is known to be ready is marked, and not asked for. */
 static mp_error ask_for(wait_set *set, size_t i)
 {
@@ -282,6 +307,9 @@ static mp_error ask_for(wait_set *set, size_t i)
         break;
     case MP_WAIT_EVENT:
         ask_event(set, i);
+        break;
+    case MP_WAIT_QUEUE:
+        ask_queue(set, i);
         break;
     case MP_WAIT_HANDLE:
         ask(set, item->handle, MPOS_WAIT_HANDLE);
@@ -313,8 +341,8 @@ static mp_error ask_for_all(wait_set *set)
     set->first[set->count] = set->asked_count;
     if (set->alarm.reader != MPOS_NONE)
         ask(set, set->alarm.reader, MPOS_WAIT_READ);
-    /* With events, a first look without threads. */
-    if (set->ready > 0 || (set->events > 0 && set->alarm.reader == MPOS_NONE))
+    /* With words, a first look without threads. */
+    if (set->ready > 0 || (set->words > 0 && set->alarm.reader == MPOS_NONE))
         set->until = 0;
     return MP_OK;
 }
@@ -334,12 +362,12 @@ static mp_error look_at_connection(wait_set *set, size_t i)
     return MP_OK;
 }
 
-static void look_at_event(wait_set *set, size_t i)
+static void look_at_word(wait_set *set, size_t i)
 {
     const alarm *rung = &set->alarm;
 
     for (size_t j = 0; j < rung->count; j++) {
-        if (rung->watchers[j].event == set->items[i].object &&
+        if (rung->watchers[j].object == set->items[i].object &&
             mpi_atomic32_load(&rung->watchers[j].state) == WATCH_SET) {
             mark(set, i);
             return;
@@ -363,7 +391,7 @@ static mp_error conclude(wait_set *set, size_t i, bool has_answer)
     if (item->is_ready)
         return MP_OK;
     if (count == 0)
-        look_at_event(set, i);
+        look_at_word(set, i);
     else if (has_answer && asked->is_ready && item->kind == MP_WAIT_CONNECTION)
         return look_at_connection(set, i);
     else if (has_answer && asked->is_ready)
@@ -422,6 +450,11 @@ mp_wait_item mp_wait_event(mp_event *event)
     return (mp_wait_item){.kind = MP_WAIT_EVENT, .object = event};
 }
 
+mp_wait_item mp_wait_queue(mp_queue *queue)
+{
+    return (mp_wait_item){.kind = MP_WAIT_QUEUE, .object = queue};
+}
+
 mp_wait_item mp_wait_handle(mp_handle handle)
 {
     return (mp_wait_item){.kind = MP_WAIT_HANDLE, .handle = handle};
@@ -434,20 +467,24 @@ mp_wait_item mp_wait_socket(mp_handle socket)
 
 /* -- Waiting --------------------------------------------------------------- */
 
-static mp_error watch_events(wait_set *set)
+static bool is_word(const mp_wait_item *item)
+{
+    return item->kind == MP_WAIT_QUEUE ||
+           (item->kind == MP_WAIT_EVENT &&
+            mpi_event_object(item->object) == MPOS_NONE);
+}
+
+static mp_error watch_words(wait_set *set)
 {
     mp_error err;
 
-    set->alarm.watchers = mpi_calloc(set->events, sizeof(watcher));
+    set->alarm.watchers = mpi_calloc(set->words, sizeof(watcher));
     if (set->alarm.watchers == NULL)
         return mpi_no_memory();
     err = open_alarm(&set->alarm);
     for (size_t i = 0; i < set->count && err == MP_OK; i++) {
-        const mp_wait_item *item = &set->items[i];
-
-        if (item->kind == MP_WAIT_EVENT &&
-            mpi_event_object(item->object) == MPOS_NONE)
-            err = start_watching(&set->alarm, item->object);
+        if (is_word(&set->items[i]))
+            err = start_watching(&set->alarm, &set->items[i]);
     }
     return err;
 }
@@ -463,8 +500,8 @@ static mp_error wait_until_ready(wait_set *set)
         if (set->deadline <= 0 ||
             (set->deadline != MPOS_FOREVER && mpos_now() >= set->deadline))
             return MP_TIMED_OUT;
-        if (set->events > 0 && !has_watched)
-            err = watch_events(set);
+        if (set->words > 0 && !has_watched)
+            err = watch_words(set);
         if (err != MP_OK)
             return err;
         if (set->is_contended)
@@ -472,10 +509,8 @@ static mp_error wait_until_ready(wait_set *set)
     }
 }
 
-static mp_error begin_one(wait_set *set, const mp_wait_item *item)
+static mp_error begin_one(const mp_wait_item *item)
 {
-    mp_error err;
-
     switch (item->kind) {
     case MP_WAIT_CONNECTION:
         return mpi_connection_check_readable(item->object);
@@ -484,10 +519,9 @@ static mp_error begin_one(wait_set *set, const mp_wait_item *item)
     case MP_WAIT_PROCESS:
         return mpi_process_wait_begin(item->object);
     case MP_WAIT_EVENT:
-        err = mpi_event_check(item->object);
-        if (err == MP_OK && mpi_event_object(item->object) == MPOS_NONE)
-            set->events++;
-        return err;
+        return mpi_event_check(item->object);
+    case MP_WAIT_QUEUE:
+        return mpi_queue_check(item->object);
     case MP_WAIT_HANDLE:
     case MP_WAIT_SOCKET:
         return MP_OK;
@@ -511,11 +545,13 @@ static mp_error begin_all(wait_set *set, size_t count)
         mp_error err;
 
         set->items[i].is_ready = false;
-        err = begin_one(set, &set->items[i]);
+        err = begin_one(&set->items[i]);
         if (err != MP_OK) {
             end_all(set, i);
             return err;
         }
+        if (is_word(&set->items[i]))
+            set->words++;
     }
     return MP_OK;
 }
@@ -545,6 +581,17 @@ static mp_error wait_for_all(wait_set *set, size_t count)
     return err;
 }
 
+/* Without a thread. */
+static mp_error wait_for_word(mp_wait_item *item, double timeout)
+{
+    mp_error err = item->kind == MP_WAIT_EVENT
+                       ? mp_event_wait(item->object, timeout)
+                       : mpi_queue_wait(item->object, timeout);
+
+    item->is_ready = err == MP_OK;
+    return err;
+}
+
 static mp_error wait_for_time(double timeout)
 {
     int64_t deadline = mpi_deadline(timeout);
@@ -565,11 +612,9 @@ mp_error mp_wait(mp_wait_item *items, size_t count, double timeout)
         return wait_for_time(timeout);
     if (items == NULL)
         return mpi_fail(MP_EINVAL, "the items are NULL");
-    if (count == 1 && items->kind == MP_WAIT_EVENT) {
-        err = mp_event_wait(items->object, timeout);
-        items->is_ready = err == MP_OK;
-        return err;
-    }
+    if (count == 1 &&
+        (items->kind == MP_WAIT_EVENT || items->kind == MP_WAIT_QUEUE))
+        return wait_for_word(items, timeout);
     set.deadline = mpi_deadline(timeout);
     set.alarm.reader = MPOS_NONE;
     set.asked = set.few_asked;

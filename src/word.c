@@ -533,3 +533,34 @@ void mpi_word_advance(mpos_word *word, mpi_share *share, uint32_t count)
     mpi_atomic32_add(&word->value, 1);
     ring(&sleepers, word, count);
 }
+
+/* -- Bells ----------------------------------------------------------------- */
+
+uint32_t mpi_word_expect(mpos_word *word)
+{
+    uint32_t value;
+    uint32_t noted;
+
+    do {
+        value = mpi_atomic32_load(&word->value);
+        noted = value | MPI_BELL_WAITERS;
+    } while (noted != value &&
+             !mpi_atomic32_change(&word->value, value, noted));
+    mpi_fence();
+    return noted;
+}
+
+void mpi_word_alert_slowly(mpos_word *word, mpi_share *share, uint32_t count)
+{
+    bell sleepers = {.is_there = false};
+    uint32_t value;
+
+    find_bell(&sleepers, share, true);
+    do {
+        value = mpi_atomic32_load(&word->value);
+        if ((value & MPI_BELL_WAITERS) == 0)
+            return;
+    } while (!mpi_atomic32_change(&word->value, value,
+                                  value - MPI_BELL_WAITERS + MPI_BELL_ONCE));
+    ring(&sleepers, word, count);
+}

@@ -125,4 +125,31 @@ mp_error mpi_word_wait_change(mpos_word *word, mpi_share *share, uint32_t seen,
  * for callers who know that nobody sleeps. */
 void mpi_word_advance(mpos_word *word, mpi_share *share, uint32_t count);
 
+/* -- Bells: a sequence that is advanced only if somebody listens ----------- */
+
+/*
+ * Whoever waits for what is counted elsewhere: looks; if it is not there,
+ * expects, looks again, and sleeps with mpi_word_wait_change(). An alert wakes
+ * one and clears the flag that the others had set, too. So who has slept, and
+ * leaves with what it came for or without, expects once more, looks whether
+ * there is more, and if so alerts the next.
+ */
+
+/* Says in the word that somebody may sleep: what to sleep on. The caller's next
+ * look is not done before that. */
+uint32_t mpi_word_expect(mpos_word *word);
+/* If somebody may: one more, and wakes up to count. A load if nobody does. The
+ * caller has done, and then mpi_fence(), what they look at.
+ * Async-signal-safe if share is attached. */
+void mpi_word_alert_slowly(mpos_word *word, mpi_share *share, uint32_t count);
+
+enum { MPI_BELL_WAITERS = 1, MPI_BELL_ONCE = 2 };
+
+static inline void mpi_word_alert(mpos_word *word, mpi_share *share,
+                                  uint32_t count)
+{
+    if ((mpi_atomic32_load(&word->value) & MPI_BELL_WAITERS) != 0)
+        mpi_word_alert_slowly(word, share, count);
+}
+
 #endif

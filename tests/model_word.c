@@ -235,6 +235,52 @@ static const model_scenario sequences[] = {
      .kills = 1},
 };
 
+#define PUTTER(...)               \
+    {                             \
+        .role = PUTS, __VA_ARGS__ \
+    }
+#define GETTER(...)               \
+    {                             \
+        .role = GETS, __VA_ARGS__ \
+    }
+
+static const model_scenario bells[] = {
+    {.name = "two get, two put",
+     .kind = BELL,
+     .people = {GETTER(), GETTER(), PUTTER(), PUTTER()}},
+    {.name = "one gets two, one gets one, one puts three",
+     .kind = BELL,
+     .people = {GETTER(.rounds = 2), GETTER(), PUTTER(.rounds = 3)}},
+    {.name = "three get, one puts three",
+     .kind = BELL,
+     .is_large = true,
+     .people = {GETTER(), GETTER(), GETTER(), PUTTER(.rounds = 3)}},
+    {.name = "two get, one has a timeout, two put",
+     .kind = BELL,
+     .people = {GETTER(), GETTER(.patience = TIMED), PUTTER(), PUTTER()}},
+    {.name = "three get, one has a timeout, one puts two",
+     .kind = BELL,
+     .is_large = true,
+     .people = {GETTER(), GETTER(), GETTER(.patience = TIMED),
+                PUTTER(.rounds = 2)},
+     .may_wait_forever = true},
+};
+
+static const model_scenario killed_getters[] = {
+    {.name = "three get, one is killed, one puts two",
+     .kind = BELL,
+     .is_large = true,
+     .people = {GETTER(MORTAL), GETTER(MORTAL), GETTER(MORTAL),
+                PUTTER(.rounds = 2)},
+     .kills = 1,
+     .may_wait_forever = true},
+    {.name = "two get, two put, two are killed",
+     .kind = BELL,
+     .people = {GETTER(MORTAL), GETTER(MORTAL), PUTTER(MORTAL), PUTTER(MORTAL)},
+     .kills = 2,
+     .may_wait_forever = true},
+};
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define EXPECT_ALL_HOLD(scenarios) expect_all_hold(scenarios, COUNT(scenarios))
 
@@ -288,6 +334,16 @@ Test(model_word, whoever_follows_a_sequence_hears_of_each_advance)
     EXPECT_ALL_HOLD(sequences);
 }
 
+Test(model_word, whoever_waits_for_items_hears_of_them, .timeout = 300)
+{
+    EXPECT_ALL_HOLD(bells);
+}
+
+Test(model_word, items_are_found_when_whom_they_woke_is_killed, .timeout = 300)
+{
+    EXPECT_ALL_HOLD(killed_getters);
+}
+
 /* The scenario that shows the bug. */
 static const char *find_bug(const model_scenario *scenarios, size_t count)
 {
@@ -328,4 +384,5 @@ Test(model_word, deliberate_bugs_are_found)
                  semaphores);
     EXPECT_FOUND(SET_WAKES_ONE, SET_KEEPS_WAITERS_QUIET, events);
     EXPECT_FOUND(ADVANCE_WAKES_NOBODY, ADVANCE_WAKES_NOBODY, sequences);
+    EXPECT_FOUND(ALERT_WAKES_NOBODY, GETTER_FORGETS_OTHERS, bells);
 }

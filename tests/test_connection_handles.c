@@ -3,6 +3,7 @@
  * Connections that are sent over a connection, to a process that runs already.
  */
 #include "support/check.h"
+#include "support/connections.h"
 #include "support/methods.h"
 #include "support/system.h"
 
@@ -15,28 +16,6 @@
 enum { MANY = 200, TOO_MANY = 252 };
 
 /* -- Helpers --------------------------------------------------------------- */
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
-
-static void close_both(mp_connection *first, mp_connection *second)
-{
-    ok(mp_connection_close(first));
-    ok(mp_connection_close(second));
-}
-
-static int64_t recv_int(mp_connection *connection)
-{
-    mp_obj *obj = NULL;
-    int64_t number = 0;
-
-    ok(mp_connection_recv(connection, &obj));
-    ok(mp_obj_as_int(obj, &number));
-    mp_obj_unref(obj);
-    return number;
-}
 
 /* A message goes from one to the other. */
 static void expect_joined(mp_connection *from, mp_connection *to, int64_t n)
@@ -384,7 +363,7 @@ typedef struct sender {
     mp_connection *way;
     mp_connection *passed; /* NULL: a number is sent */
     mp_error result;
-    mpi_atomic32 is_done;
+    mpos_thread thread;
 } sender;
 
 static void send_rounds(void *argument)
@@ -394,7 +373,6 @@ static void send_rounds(void *argument)
     for (int i = 0; i < ROUNDS && it->result == MP_OK; i++)
         it->result = mp_connection_send(
             it->way, it->passed == NULL ? MP_BOX(i) : MP_BOX(it->passed));
-    mpi_atomic32_store(&it->is_done, 1);
 }
 
 /* Whether a connection came, which takes a number to c. */
@@ -425,14 +403,13 @@ Test(connection_handles, keep_to_their_message_when_threads_mix)
     ok(mp_pipe(&c, &d, NULL));
     for (int i = 0; i < 2; i++) {
         senders[i] = (sender){.way = a, .passed = i == 0 ? NULL : d};
-        ok(mpos_thread_start(send_rounds, &senders[i], NULL));
+        ok(mpos_thread_start(send_rounds, &senders[i], &senders[i].thread));
     }
     for (int i = 0; i < 2 * ROUNDS; i++)
         connections += check_one(b, c);
     cr_assert_eq(connections, ROUNDS);
     for (int i = 0; i < 2; i++) {
-        while (mpi_atomic32_load(&senders[i].is_done) == 0)
-            mpos_sleep_until(mpos_now() + 1000000);
+        mpos_thread_join(senders[i].thread);
         ok(senders[i].result);
     }
     close_both(a, b);

@@ -271,7 +271,7 @@ Test(connection_room, receiver_without_it_loses_only_that_message)
 typedef struct large_sender {
     mp_connection *way;
     mp_connection *passed;
-    mpi_atomic32 state; /* 1: it sends; 2: it has sent */
+    mpi_atomic32 is_sending;
     mp_error result;
 } large_sender;
 
@@ -281,11 +281,10 @@ static void send_large(void *argument)
     unsigned char *data = malloc(LARGE);
 
     memset(data, 'x', LARGE);
-    mpi_atomic32_store(&it->state, 1);
+    mpi_atomic32_store(&it->is_sending, 1);
     it->result = mp_connection_send(
         it->way, MP_LIST(it->passed, mp_obj_bytes(data, LARGE)));
     free(data);
-    mpi_atomic32_store(&it->state, 2);
 }
 
 static void check_large(mp_connection *from, mp_connection *c)
@@ -310,6 +309,7 @@ static void send_large_over(mp_connection *a, mp_connection *b)
 {
     mp_connection *c, *d;
     large_sender it = {.way = a};
+    mpos_thread thread;
     size_t before;
     mp_obj *obj;
 
@@ -317,14 +317,13 @@ static void send_large_over(mp_connection *a, mp_connection *b)
     it.passed = d;
     ok(mp_connection_send(a, MP_BOX(1))); /* not the first in the pipe */
     before = support_open_handles();
-    ok(mpos_thread_start(send_large, &it, NULL));
-    while (mpi_atomic32_load(&it.state) != 1)
+    ok(mpos_thread_start(send_large, &it, &thread));
+    while (mpi_atomic32_load(&it.is_sending) == 0)
         mpos_sleep_until(mpos_now() + 1000000);
     ok(mp_connection_recv(b, &obj));
     mp_obj_unref(obj);
     check_large(b, c);
-    while (mpi_atomic32_load(&it.state) != 2)
-        mpos_sleep_until(mpos_now() + 1000000);
+    mpos_thread_join(thread);
     ok(it.result);
     cr_assert_eq(support_open_handles(), before, "they came once");
     close_both(c, d);
@@ -397,7 +396,7 @@ METHOD_TEST(connection_death, what_a_killed_process_was_sent_is_closed)
 
 typedef struct receiver {
     mp_connection *from;
-    mpi_atomic32 is_done;
+    mpos_thread thread;
     mp_error result;
 } receiver;
 
@@ -410,7 +409,6 @@ static void recv_bytes_in_thread(void *argument)
     it->result = mp_connection_recv_bytes(it->from, &data, &size);
     if (it->result == MP_OK)
         mp_free(data);
-    mpi_atomic32_store(&it->is_done, 1);
 }
 
 /* The first half of a frame, with far_end, which a thread has received. */
@@ -424,7 +422,7 @@ static void begin_message(mp_connection *a, receiver *it,
 
     ok(mpos_send_handles(descriptor_of(a), parts, &handle, 1, &written));
     ok(mp_connection_close(far_end));
-    ok(mpos_thread_start(recv_bytes_in_thread, it, NULL));
+    ok(mpos_thread_start(recv_bytes_in_thread, it, &it->thread));
     while (poll(&item, 1, 0) != 0)
         mpos_sleep_until(mpos_now() + 1000000);
 }
@@ -445,8 +443,7 @@ METHOD_TEST(connection_death, child_has_nothing_of_a_message_that_arrives)
     ok(mp_connection_recv(ours, &obj));
     mp_obj_unref(obj);
     send_raw(a, "y", 1, 0);
-    while (mpi_atomic32_load(&it.is_done) == 0)
-        mpos_sleep_until(mpos_now() + 1000000);
+    mpos_thread_join(it.thread);
     ok(it.result);
     expect_end(near_end); /* while the child lives */
     ok(mp_process_kill(child));

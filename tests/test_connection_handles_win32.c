@@ -5,6 +5,7 @@
  * test_connection_handles.c.
  */
 #include "support/check.h"
+#include "support/connections.h"
 #include "support/methods.h"
 
 #include "os.h"
@@ -14,28 +15,6 @@
 enum { ROUNDS = 10, PATIENCE = 20, FRAME_HEADER = 4, MESSAGE_SIZE = 4096 };
 
 /* -- Helpers --------------------------------------------------------------- */
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
-
-static void close_both(mp_connection *first, mp_connection *second)
-{
-    ok(mp_connection_close(first));
-    ok(mp_connection_close(second));
-}
-
-static int64_t recv_int(mp_connection *connection)
-{
-    mp_obj *obj = NULL;
-    int64_t number = 0;
-
-    ok(mp_connection_recv(connection, &obj));
-    ok(mp_obj_as_int(obj, &number));
-    mp_obj_unref(obj);
-    return number;
-}
 
 static bool is_at_end(mp_connection *connection)
 {
@@ -253,7 +232,7 @@ Test(connection_handles_win32, of_ours_can_not_be_named_by_a_message)
     ok(mp_pipe(&a, &b, NULL));
     ok(mp_connection_send(a, MP_BOX(b)));
     size = read_raw(b, payload);
-    ok(mpos_memory_create(FORGED_SIZE, &memory));
+    ok(mpos_memory_create(FORGED_SIZE, 0, &memory));
     ok(mpos_memory_map(memory, &(mpos_extent){.size = FORGED_SIZE},
                        (void **)&list));
     self = (uint64_t)memory;

@@ -273,7 +273,6 @@ Test(limit, object_that_was_too_long_as_bytes_is_received_as_object)
 typedef struct receiver {
     mp_connection *from;
     mpi_atomic32 count; /* of messages it has received */
-    mpi_atomic32 is_done;
 } receiver;
 
 static void receive_all(void *argument)
@@ -286,7 +285,6 @@ static void receive_all(void *argument)
         mpi_atomic32_add(&self->count, 1);
         mp_free(data);
     }
-    mpi_atomic32_store(&self->is_done, 1);
 }
 
 static void await(const mpi_atomic32 *flag)
@@ -299,18 +297,19 @@ Test(poll, keeps_its_time_while_another_thread_receives)
 {
     receiver other = {0};
     mp_connection *a, *b;
+    mpos_thread thread;
     int64_t began;
 
     ok(mp_pipe(&a, &b, NULL));
     other.from = b;
-    ok(mpos_thread_start(receive_all, &other, NULL));
+    ok(mpos_thread_start(receive_all, &other, &thread));
     ok(mp_connection_send_bytes(a, "x", 1));
     await(&other.count); /* soon it waits for the next one */
     began = mpos_now();
     cr_assert_eq(mp_connection_poll(b, 0.05), MP_TIMED_OUT);
     cr_assert_geq(mpos_now() - began, 50000000);
     ok(mp_connection_close(a));
-    await(&other.is_done);
+    mpos_thread_join(thread);
     ok(mp_connection_close(b));
 }
 
@@ -318,16 +317,17 @@ Test(poll, loses_nothing_beside_threads_that_receive)
 {
     receiver other = {0};
     mp_connection *a, *b;
+    mpos_thread thread;
 
     ok(mp_pipe(&a, &b, NULL));
     other.from = b;
-    ok(mpos_thread_start(receive_all, &other, NULL));
+    ok(mpos_thread_start(receive_all, &other, &thread));
     for (int i = 0; i < MESSAGES; i++) {
         ok(mp_connection_send_bytes(a, "message", 7));
         cr_assert_geq(mp_connection_poll(b, 0), MP_OK);
     }
     ok(mp_connection_close(a));
-    await(&other.is_done);
+    mpos_thread_join(thread);
     cr_assert_eq(mpi_atomic32_load(&other.count), MESSAGES);
     ok(mp_connection_close(b));
 }

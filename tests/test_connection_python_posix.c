@@ -2,9 +2,8 @@
 /*
  * A pipe whose other end a Python process holds: the frames and what is in
  * them, in both directions.
- *
- * MULTIPROC_PYTHONS names the programs (separated by spaces); else python3.
  */
+#include "support/python.h"
 #include "support/testing.h"
 
 #include <multiproc.h>
@@ -16,7 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LARGE = 20 * 1000 * 1000 };
+/* 3.3 has it first that a Connection can be made of a number. */
+enum { LARGE = 20 * 1000 * 1000, LEAST_MINOR = 3 };
 
 /* Sends back every object, and every message after the word "bytes". */
 static const char echo[] = "import sys\n"
@@ -33,7 +33,7 @@ static const char echo[] = "import sys\n"
                            "except EOFError:\n"
                            "    sys.exit(7)\n";
 
-static pid_t start_python(const char *python, mp_connection **ours)
+static pid_t start_python(const char *program, mp_connection **ours)
 {
     mp_connection *theirs;
     intptr_t handle;
@@ -46,7 +46,7 @@ static pid_t start_python(const char *python, mp_connection **ours)
     pid = fork();
     if (pid == 0) {
         fcntl((int)handle, F_SETFD, 0);
-        execlp(python, python, "-c", echo, number, (char *)NULL);
+        execlp(program, program, "-c", echo, number, (char *)NULL);
         _exit(127);
     }
     cr_assert_gt(pid, 0);
@@ -69,23 +69,6 @@ static void expect_echo(mp_connection *connection, mp_obj *obj)
     mp_obj_unref(obj);
 }
 
-static void expect_bytes_echo(mp_connection *connection, size_t size)
-{
-    unsigned char *data = malloc(size + 1);
-    void *back;
-    size_t back_size;
-
-    for (size_t i = 0; i < size; i++)
-        data[i] = (unsigned char)(i ^ i >> 8);
-    cr_assert_eq(mp_connection_send_bytes(connection, data, size), MP_OK);
-    cr_assert_eq(mp_connection_recv_bytes(connection, &back, &back_size),
-                 MP_OK);
-    cr_assert_eq(back_size, size);
-    cr_assert_eq(memcmp(back, data, size), 0);
-    mp_free(back);
-    free(data);
-}
-
 /* To Python they are bytes like any others: the handles are lost on it. */
 static void expect_handles_lost(mp_connection *connection)
 {
@@ -105,10 +88,10 @@ static void expect_exit(pid_t pid, int code)
     cr_assert_eq(WEXITSTATUS(status), code);
 }
 
-static void talk_to(const char *python)
+static void talk_to(const python *with)
 {
     mp_connection *ours;
-    pid_t pid = start_python(python, &ours);
+    pid_t pid = start_python(with->program, &ours);
 
     expect_echo(ours, MP_LIST(42, MP_NONE, "hello"));
     expect_echo(ours, MP_DICT("k", MP_TUPLE(1, 2.5, MP_TRUE), 3, MP_SET(1)));
@@ -116,40 +99,19 @@ static void talk_to(const char *python)
     expect_echo(ours, mp_obj_int(INT64_MIN));
     expect_echo(ours, MP_BOX("h\xc3\xa9 \xf0\x9f\x90\x8d"));
     expect_echo(ours, MP_BOX("bytes"));
-    expect_bytes_echo(ours, 0);
-    expect_bytes_echo(ours, 16384);
-    expect_bytes_echo(ours, 16385);
+    python_expect_bytes_echo(ours, 0);
+    python_expect_bytes_echo(ours, 16384);
+    python_expect_bytes_echo(ours, 16385);
     expect_handles_lost(ours);
-    expect_bytes_echo(ours, 1);
+    python_expect_bytes_echo(ours, 1);
     cr_assert_eq(mp_connection_close(ours), MP_OK);
     expect_exit(pid, 7);
-}
-
-static bool runs(const char *python)
-{
-    char command[512];
-
-    snprintf(command, sizeof(command), "%s -c 0 > /dev/null 2>&1", python);
-    return system(command) == 0;
 }
 
 Test(connection_python, messages_pass_unchanged_in_both_directions,
      .timeout = 60)
 {
-    const char *given = getenv("MULTIPROC_PYTHONS");
-    char *names = strdup(given != NULL ? given : "python3");
-    int count = 0;
-
-    for (char *name = strtok(names, " "); name != NULL;
-         name = strtok(NULL, " ")) {
-        if (!runs(name))
-            continue;
-        talk_to(name);
-        count++;
-    }
-    free(names);
-    if (count == 0)
-        cr_skip_test("there is no python3 here");
+    python_for_each(NULL, LEAST_MINOR, talk_to);
 }
 
 /* Larger than what either side buffers: it takes both to run at once. */
@@ -172,7 +134,7 @@ Test(connection_python, large_message_arrives_whole, .timeout = 60)
     size_t size;
     pid_t pid;
 
-    if (!runs("python3"))
+    if (python_minor("python3") < LEAST_MINOR)
         cr_skip_test("there is no python3 here");
     pid = start_python("python3", &ours);
     expect_echo(ours, MP_BOX("bytes"));

@@ -105,10 +105,11 @@ static void fail_in_thread(void *unused)
 
 Test(error, each_thread_has_its_own_sentence)
 {
+    mpos_thread thread;
+
     mpi_fail(MP_EIO, "in the test");
-    cr_assert_eq(mpos_thread_start(fail_in_thread, NULL, NULL), MP_OK);
-    while (mpi_atomic32_load(&thread_result) == 0)
-        mp_sleep(0.0005);
+    cr_assert_eq(mpos_thread_start(fail_in_thread, NULL, &thread), MP_OK);
+    mpos_thread_join(thread);
     cr_assert_eq(mpi_atomic32_load(&thread_result), 1, "it began empty");
     cr_assert_str_eq(mp_error_message(), "in the test");
 }

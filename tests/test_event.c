@@ -248,9 +248,10 @@ Test(event, a_sleeping_thread_misses_no_pulse)
     couple it = {.event = make(), .ready = make_semaphore()};
 
     for (uint32_t i = 0; i < 20; i++) {
+        mpos_thread sleeper;
         double limit;
 
-        ok(mpos_thread_start(wait_in_thread, &it, NULL));
+        ok(mpos_thread_start(wait_in_thread, &it, &sleeper));
         ok(mp_semaphore_acquire(it.ready, 10));
         pause_for(0.02);
         ok(mp_event_set(it.event));
@@ -259,6 +260,7 @@ Test(event, a_sleeping_thread_misses_no_pulse)
         while (mpi_atomic32_load(&it.left) <= i && now() < limit)
             pause_for(0.001);
         cr_assert_eq(mpi_atomic32_load(&it.left), i + 1);
+        mpos_thread_join(sleeper);
     }
     ok(mp_event_close(it.event));
     ok(mp_semaphore_close(it.ready));

@@ -295,7 +295,7 @@ METHOD_TEST(exit, child_does_not_run_its_parents_finalizers)
     mpos_handle memory;
     void *address;
 
-    cr_assert_eq(mpos_memory_create(4096, &memory), MP_OK);
+    cr_assert_eq(mpos_memory_create(4096, 0, &memory), MP_OK);
     cr_assert_eq(
         mpos_memory_map(memory, &(mpos_extent){.size = 4096}, &address), MP_OK);
     mark = address;

@@ -265,8 +265,8 @@ static uint32_t step_of(const crew *it, int place)
 
 /* What this process watches, if anything. */
 static struct {
+    mpos_thread thread;
     mpi_atomic32 is_on;
-    mpi_atomic32 is_over;
     mpi_atomic64 lag; /* the longest that the machine let it wait beside */
     const crew *crew;
 } watch;
@@ -342,23 +342,20 @@ static void watch_crew(void *unused)
         mpos_sleep_until(began + interval);
         raise_to(&watch.lag, mpos_now() - began - interval);
     }
-    mpi_atomic32_store(&watch.is_over, 1);
 }
 
 static void begin_watch(const crew *it)
 {
     watch.crew = it;
     mpi_atomic64_store(&watch.lag, 0);
-    mpi_atomic32_store(&watch.is_over, 0);
     mpi_atomic32_store(&watch.is_on, 1);
-    cr_assert_eq(mpos_thread_start(watch_crew, NULL, NULL), MP_OK);
+    cr_assert_eq(mpos_thread_start(watch_crew, NULL, &watch.thread), MP_OK);
 }
 
 static void end_watch(void)
 {
     mpi_atomic32_store(&watch.is_on, 0);
-    while (mpi_atomic32_load(&watch.is_over) == 0)
-        mp_sleep(0.001);
+    mpos_thread_join(watch.thread);
 }
 
 static void expect_no_failure(const crew *it)

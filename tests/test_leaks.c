@@ -3,6 +3,7 @@
 #include "support/check.h"
 #include "support/methods.h"
 #include "support/system.h"
+#include "support/threads.h"
 
 #include "os.h"
 #include "state.h"
@@ -157,7 +158,6 @@ typedef struct crew {
     mpi_atomic32 must_go;
     mpi_atomic32 succeeded;
     mpi_atomic32 refused;
-    mpi_atomic32 done;
 } crew;
 
 static void await_count(mpi_atomic32 *count, uint32_t wanted)
@@ -175,20 +175,19 @@ static void join_it(void *argument)
     if (mp_process_join(it->process, LONG_TIME) == MP_OK &&
         mp_process_exitcode(it->process, &code) == MP_OK && code == 3)
         mpi_atomic32_add(&it->succeeded, 1);
-    mpi_atomic32_add(&it->done, 1);
 }
 
 METHOD_TEST(leaks, eight_threads_may_join_the_same_child)
 {
+    mpos_thread threads[THREADS];
     mp_connection *release;
     crew it = {0};
 
     start_many(method, &it.process, 1, &release);
-    for (int i = 0; i < THREADS; i++)
-        cr_assert_eq(mpos_thread_start(join_it, &it, NULL), MP_OK);
+    support_start_threads(threads, THREADS, join_it, &it);
     await_count(&it.waiting, THREADS);
     cr_assert_eq(mp_connection_close(release), MP_OK);
-    await_count(&it.done, THREADS);
+    support_join_threads(threads, THREADS);
     cr_assert_eq(mpi_atomic32_load(&it.succeeded), THREADS);
     cr_assert_eq(support_finish(it.process), 3);
 }
@@ -206,21 +205,20 @@ static void start_it(void *argument)
         mpi_atomic32_add(&it->succeeded, 1);
     if (err == MP_ESTATE)
         mpi_atomic32_add(&it->refused, 1);
-    mpi_atomic32_add(&it->done, 1);
 }
 
 static void race_to_start(mp_start_method method)
 {
     mp_process_options options = {.start_method = method};
+    mpos_thread threads[2];
     crew it = {0};
 
     cr_assert_eq(mp_process_create(&it.process, return_zero, NULL, &options),
                  MP_OK);
-    for (int i = 0; i < 2; i++)
-        cr_assert_eq(mpos_thread_start(start_it, &it, NULL), MP_OK);
+    support_start_threads(threads, 2, start_it, &it);
     await_count(&it.waiting, 2);
     mpi_atomic32_store(&it.must_go, 1);
-    await_count(&it.done, 2);
+    support_join_threads(threads, 2);
     cr_assert_eq(mpi_atomic32_load(&it.succeeded), 1);
     cr_assert_eq(mpi_atomic32_load(&it.refused), 1);
     cr_assert_eq(support_finish(it.process), 0);
@@ -249,19 +247,18 @@ static void run_some(void *argument)
             mp_process_close(child) == MP_OK)
             mpi_atomic32_add(&it->succeeded, 1);
     }
-    mpi_atomic32_add(&it->done, 1);
 }
 
 METHOD_TEST(leaks, eight_threads_start_and_join_children_of_their_own)
 {
     uint32_t expected = THREADS * (uint32_t)support_scaled(RACES);
+    mpos_thread threads[THREADS];
     crew it = {0};
 
     cr_assert_eq(support_run(method, return_zero, NULL), 0);
     mpi_atomic32_store(&it.must_go, (uint32_t)method);
-    for (int i = 0; i < THREADS; i++)
-        cr_assert_eq(mpos_thread_start(run_some, &it, NULL), MP_OK);
-    await_count(&it.done, THREADS);
+    support_start_threads(threads, THREADS, run_some, &it);
+    support_join_threads(threads, THREADS);
     cr_assert_eq(mpi_atomic32_load(&it.succeeded), expected, "%u of %u",
                  (unsigned)mpi_atomic32_load(&it.succeeded),
                  (unsigned)expected);

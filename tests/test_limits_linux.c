@@ -94,7 +94,7 @@ static void check_memory(void)
     mpos_handle memory;
     void *address;
 
-    ok(mpos_memory_create(100, &memory));
+    ok(mpos_memory_create(100, 0, &memory));
     ok(mpos_memory_map(memory, &(mpos_extent){.size = 100}, &address));
     memset(address, 1, 100);
     mpos_memory_unmap(address, 100);
@@ -296,6 +296,7 @@ Test(start_time, of_a_process_whose_main_thread_has_ended_is_known)
     ok(mpos_fork(&child, &is_child));
     if (is_child) {
         mpos_close(writer);
+        /* It ends the process: nobody is left to join it. */
         ok(mpos_thread_start(exit_after_end_of, &reader, NULL));
         pthread_exit(NULL);
     }

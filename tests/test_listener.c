@@ -83,164 +83,129 @@ Test(listener, options_that_make_no_sense_are_refused)
 static void serves(const support_family *family, mp_auth auth)
 {
     mp_listener *listener = listen_at(family->address, auth);
-    mp_connection *accepted = NULL;
+    mp_connection *accepted;
     support_client client;
 
     start_client(&client, listener, auth);
-    ok(mp_listener_accept(listener, SOON, &accepted));
+    accepted = accept_client(listener);
     await(&client.is_done);
     cr_assert_eq(client.err, MP_OK, "%s: %s", family->name, client.sentence);
     can_talk(accepted, client.connection);
     can_talk(client.connection, accepted);
-    ok(mp_connection_close(accepted));
-    end_client(&client, MP_OK);
+    dismiss_client(&client, accepted);
     ok(mp_listener_close(listener));
 }
 
-Test(listener, of_every_family_serves_clients_with_a_key_and_without)
+FAMILY_TEST(listener, of_every_family_serves_clients_with_a_key_and_without)
 {
     const mp_auth auths[] = {KEY, MP_NO_AUTH, {0}, MP_AUTHKEY("")};
-    support_family families[5];
-    size_t count = support_families(families);
 
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < 4; k++)
-            serves(&families[i], auths[k]);
+    for (size_t i = 0; i < 4; i++)
+        serves(family, auths[i]);
 }
 
-Test(listener, knows_where_it_really_listens)
+FAMILY_TEST(listener, knows_where_it_really_listens)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener *listener = listen_at(family->address, KEY);
+    const mp_address *address = mp_listener_address(listener);
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        const mp_address *address = mp_listener_address(listener);
-
-        cr_assert_neq(address->family, MP_FAMILY_DEFAULT);
-        cr_assert_str_not_empty(address->name);
-        if (address->family == MP_FAMILY_INET)
-            cr_assert_gt(address->port, 0);
-        ok(mp_listener_close(listener));
-        cr_assert_eq(mp_listener_address(listener)->name[0], 0);
-    }
+    cr_assert_neq(address->family, MP_FAMILY_DEFAULT);
+    cr_assert_str_not_empty(address->name);
+    if (address->family == MP_FAMILY_INET)
+        cr_assert_gt(address->port, 0);
+    ok(mp_listener_close(listener));
+    cr_assert_eq(mp_listener_address(listener)->name[0], 0);
 }
 
 Test(listener, at_all_interfaces_is_found_by_the_name_of_this_machine)
 {
     mp_listener *listener = listen_at(mp_inet("", 0), KEY);
-    mp_connection *accepted = NULL;
-    support_client client = {0};
+    unsigned port = mp_listener_address(listener)->port;
+    support_client client;
 
-    client.address = mp_inet("localhost", mp_listener_address(listener)->port);
-    client.options.auth = KEY;
-    ok(mpos_thread_start(support_run_client, &client, NULL));
-    ok(mp_listener_accept(listener, SOON, &accepted));
-    ok(mp_connection_close(accepted));
-    end_client(&client, MP_OK);
+    start_client_with(&client, mp_inet("localhost", port),
+                      (mp_client_options){.auth = KEY});
+    dismiss_client(&client, accept_client(listener));
     ok(mp_listener_close(listener));
 }
 
-Test(listener, knows_whom_it_accepted_last)
+FAMILY_TEST(listener, knows_whom_it_accepted_last)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener *listener = listen_at(family->address, KEY);
+    const mp_address *here = mp_listener_address(listener);
+    mp_address last = mp_listener_last_accepted(listener);
+    mp_connection *accepted;
+    support_client client;
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        mp_family family = mp_listener_address(listener)->family;
-        mp_connection *accepted = NULL;
-        support_client client;
-        mp_address last = mp_listener_last_accepted(listener);
-
-        cr_assert_eq(last.family, MP_FAMILY_DEFAULT);
-        start_client(&client, listener, KEY);
-        ok(mp_listener_accept(listener, SOON, &accepted));
-        last = mp_listener_last_accepted(listener);
-        cr_assert_eq(last.family, family);
-        if (family == MP_FAMILY_INET) {
-            cr_assert_str_eq(last.name, "127.0.0.1");
-            cr_assert_neq(last.port, mp_listener_address(listener)->port);
-        }
-        ok(mp_connection_close(accepted));
-        end_client(&client, MP_OK);
-        ok(mp_listener_close(listener));
-        cr_assert_eq(mp_listener_last_accepted(listener).family,
-                     MP_FAMILY_DEFAULT);
+    cr_assert_eq(last.family, MP_FAMILY_DEFAULT);
+    start_client(&client, listener, KEY);
+    accepted = accept_client(listener);
+    last = mp_listener_last_accepted(listener);
+    cr_assert_eq(last.family, here->family);
+    if (here->family == MP_FAMILY_INET) {
+        cr_assert_str_eq(last.name, "127.0.0.1");
+        cr_assert_neq(last.port, here->port);
     }
+    dismiss_client(&client, accepted);
+    ok(mp_listener_close(listener));
+    cr_assert_eq(mp_listener_last_accepted(listener).family, MP_FAMILY_DEFAULT);
 }
 
-Test(listener, knows_who_is_at_the_other_end_if_the_system_does)
+FAMILY_TEST(listener, knows_who_is_at_the_other_end_if_the_system_does)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener *listener = listen_at(family->address, KEY);
+    mp_family here = mp_listener_address(listener)->family;
+    bool is_known = here == MP_FAMILY_UNIX || here == MP_FAMILY_PIPE;
+    mp_connection *accepted;
+    support_client client;
+    int64_t pid = -1;
+    bool is_same_user = false;
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        mp_family family = mp_listener_address(listener)->family;
-        bool is_known = family == MP_FAMILY_UNIX || family == MP_FAMILY_PIPE;
-        mp_connection *accepted = NULL;
-        support_client client;
-        int64_t pid = -1;
-        bool is_same_user = false;
-
-        start_client(&client, listener, KEY);
-        ok(mp_listener_accept(listener, SOON, &accepted));
-        if (is_known) {
-            ok(mp_connection_peer(accepted, &pid, &is_same_user));
-            cr_assert(pid == 0 || pid == mp_getpid());
-            cr_assert(is_same_user);
-        } else {
-            fails(mp_connection_peer(accepted, &pid, &is_same_user),
-                  MP_ENOTSUP);
-        }
-        fails(mp_connection_peer(accepted, NULL, NULL), MP_EINVAL);
-        ok(mp_connection_close(accepted));
-        fails(mp_connection_peer(accepted, &pid, NULL), MP_ECLOSED);
-        end_client(&client, MP_OK);
-        ok(mp_listener_close(listener));
+    start_client(&client, listener, KEY);
+    accepted = accept_client(listener);
+    if (is_known) {
+        ok(mp_connection_peer(accepted, &pid, &is_same_user));
+        cr_assert(pid == 0 || pid == mp_getpid());
+        cr_assert(is_same_user);
+    } else {
+        fails(mp_connection_peer(accepted, &pid, &is_same_user), MP_ENOTSUP);
     }
+    fails(mp_connection_peer(accepted, NULL, NULL), MP_EINVAL);
+    ok(mp_connection_close(accepted));
+    fails(mp_connection_peer(accepted, &pid, NULL), MP_ECLOSED);
+    end_client(&client, MP_OK);
+    ok(mp_listener_close(listener));
 }
 
 Test(listener, of_the_same_user_only_serves_the_same_user)
 {
     mp_listener_options options = {.auth = KEY, .same_user_only = true};
-    mp_connection *accepted = NULL;
     mp_listener *listener = NULL;
-    support_client client = {0};
+    support_client client;
 
     ok(mp_listener_create(&listener, (mp_address){.family = MP_FAMILY_DEFAULT},
                           &options));
-    client.address = *mp_listener_address(listener);
-    client.options.auth = KEY;
-    client.options.same_user_only = true;
-    ok(mpos_thread_start(support_run_client, &client, NULL));
-    ok(mp_listener_accept(listener, SOON, &accepted));
-    ok(mp_connection_close(accepted));
-    end_client(&client, MP_OK);
+    start_client_with(&client, *mp_listener_address(listener),
+                      (mp_client_options){.auth = KEY, .same_user_only = true});
+    dismiss_client(&client, accept_client(listener));
     ok(mp_listener_close(listener));
 }
 
 /* -- Nobody there ---------------------------------------------------------- */
 
-Test(client, is_refused_where_nobody_listens)
+FAMILY_TEST(client, is_refused_where_nobody_listens)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener *listener = listen_at(family->address, KEY);
+    mp_address address = *mp_listener_address(listener);
+    mp_client_options options = {.auth = KEY, .timeout = 5};
+    mp_connection *connection = NULL;
+    mp_error err;
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        mp_address address = *mp_listener_address(listener);
-        mp_client_options options = {.auth = KEY, .timeout = 5};
-        mp_connection *connection = NULL;
-        mp_error err;
-
-        ok(mp_listener_close(listener));
-        err = mp_client(&connection, address, &options);
-        cr_assert(err == MP_EREFUSED || err == MP_ENOTFOUND, "%s: %s: %s",
-                  families[i].name, mp_error_name(err), mp_error_message());
-        cr_assert_null(connection);
-    }
+    ok(mp_listener_close(listener));
+    err = mp_client(&connection, address, &options);
+    cr_assert(err == MP_EREFUSED || err == MP_ENOTFOUND, "%s: %s: %s",
+              family->name, mp_error_name(err), mp_error_message());
+    cr_assert_null(connection);
 }
 
 Test(client, does_not_find_a_host_that_is_none)
@@ -268,45 +233,38 @@ static void says(const char *what, mp_address address)
     mp_free(text);
 }
 
+static void refused_client_says_where(const support_family *family)
+{
+    mp_listener *listener = listen_at(family->address, KEY);
+    mp_address address = *mp_listener_address(listener);
+    mp_connection *connection = NULL;
+
+    ok(mp_listener_close(listener));
+    cr_assert_neq(mp_client(&connection, address, NULL), MP_OK);
+    says("can't connect to", address);
+}
+
 Test(sentence, of_who_is_refused_or_finds_nobody_names_the_address)
 {
-    support_family families[5];
-    size_t count = support_families(families);
-    mp_connection *connection = NULL;
     mp_address host = mp_inet("no.such.host.invalid", 1);
+    mp_connection *connection = NULL;
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        mp_address address = *mp_listener_address(listener);
-
-        ok(mp_listener_close(listener));
-        cr_assert_neq(mp_client(&connection, address, NULL), MP_OK);
-        says("can't connect to", address);
-    }
+    support_each_family(refused_client_says_where);
     fails(mp_client(&connection, host, NULL), MP_ENOTFOUND);
     says("can't connect to", host);
 }
 
-Test(sentence, of_who_has_another_key_names_the_address)
+FAMILY_TEST(sentence, of_who_has_another_key_names_the_address)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener *listener = listen_at(family->address, KEY);
+    support_client client;
+    char *text = NULL;
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        mp_connection *accepted = NULL;
-        support_client client;
-        char *text = NULL;
-
-        start_client(&client, listener, MP_AUTHKEY("another"));
-        fails(mp_listener_accept(listener, SOON, &accepted), MP_EAUTH);
-        end_client(&client, MP_EAUTH);
-        ok(mp_address_repr(mp_listener_address(listener), &text));
-        cr_assert_not_null(strstr(client.sentence, text), "%s",
-                           client.sentence);
-        mp_free(text);
-        ok(mp_listener_close(listener));
-    }
+    turns_away(listener, MP_AUTHKEY("another"), &client);
+    ok(mp_address_repr(mp_listener_address(listener), &text));
+    cr_assert_not_null(strstr(client.sentence, text), "%s", client.sentence);
+    mp_free(text);
+    ok(mp_listener_close(listener));
 }
 
 Test(sentence, of_who_is_not_connected_in_time_names_the_address)
@@ -321,21 +279,23 @@ Test(sentence, of_who_is_not_connected_in_time_names_the_address)
     ok(mp_listener_close(listener));
 }
 
+static void second_listener_says_where(const support_family *family)
+{
+    mp_listener *listener = listen_at(family->address, KEY);
+    mp_address address = *mp_listener_address(listener);
+    mp_listener *second = NULL;
+
+    fails(mp_listener_create(&second, address, NULL), MP_EADDRINUSE);
+    says("can't listen at", address);
+    ok(mp_listener_close(listener));
+}
+
 Test(sentence, of_who_can_not_listen_names_the_address)
 {
-    support_family families[5];
-    size_t count = support_families(families);
     mp_address host = mp_inet("no.such.host.invalid", 1);
     mp_listener *second = NULL;
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        mp_address address = *mp_listener_address(listener);
-
-        fails(mp_listener_create(&second, address, NULL), MP_EADDRINUSE);
-        says("can't listen at", address);
-        ok(mp_listener_close(listener));
-    }
+    support_each_family(second_listener_says_where);
     fails(mp_listener_create(&second, host, NULL), MP_ENOTFOUND);
     says("can't listen at", host);
 }
@@ -351,27 +311,21 @@ Test(sentence, about_no_address_at_all_names_none)
 
 /* -- Waiting --------------------------------------------------------------- */
 
-Test(accept, gives_up_after_its_timeout)
+FAMILY_TEST(accept, gives_up_after_its_timeout)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener *listener = listen_at(family->address, KEY);
+    mp_connection *accepted = NULL;
+    double start = mp_monotonic();
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        mp_connection *accepted = NULL;
-        double start = mp_monotonic();
-
-        cr_assert_eq(mp_listener_accept(listener, 0, &accepted), MP_TIMED_OUT);
-        cr_assert_eq(mp_listener_accept(listener, -1, &accepted), MP_TIMED_OUT);
-        cr_assert_lt(mp_monotonic() - start, 5);
-        start = mp_monotonic();
-        cr_assert_eq(mp_listener_accept(listener, 0.1, &accepted),
-                     MP_TIMED_OUT);
-        cr_assert_geq(mp_monotonic() - start, 0.09);
-        cr_assert_null(accepted);
-        fails(mp_listener_accept(listener, 0, NULL), MP_EINVAL);
-        ok(mp_listener_close(listener));
-    }
+    cr_assert_eq(mp_listener_accept(listener, 0, &accepted), MP_TIMED_OUT);
+    cr_assert_eq(mp_listener_accept(listener, -1, &accepted), MP_TIMED_OUT);
+    cr_assert_lt(mp_monotonic() - start, 5);
+    start = mp_monotonic();
+    cr_assert_eq(mp_listener_accept(listener, 0.1, &accepted), MP_TIMED_OUT);
+    cr_assert_geq(mp_monotonic() - start, 0.09);
+    cr_assert_null(accepted);
+    fails(mp_listener_accept(listener, 0, NULL), MP_EINVAL);
+    ok(mp_listener_close(listener));
 }
 
 Test(accept, that_only_looks_serves_in_many_looks)
@@ -386,8 +340,7 @@ Test(accept, that_only_looks_serves_in_many_looks)
     while (err == MP_TIMED_OUT && mp_monotonic() < end)
         err = mp_listener_accept(listener, 0, &accepted);
     ok(err);
-    ok(mp_connection_close(accepted));
-    end_client(&client, MP_OK);
+    dismiss_client(&client, accepted);
     ok(mp_listener_close(listener));
 }
 
@@ -405,22 +358,17 @@ Test(listener, that_is_closed_says_so)
 
 /* -- Clashes --------------------------------------------------------------- */
 
-Test(listener, does_not_take_an_address_that_is_in_use)
+FAMILY_TEST(listener, does_not_take_an_address_that_is_in_use)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener *listener = listen_at(family->address, KEY);
+    mp_address address = *mp_listener_address(listener);
+    mp_listener *second = NULL;
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        mp_address address = *mp_listener_address(listener);
-        mp_listener *second = NULL;
-
-        fails(mp_listener_create(&second, address, NULL), MP_EADDRINUSE);
-        cr_assert_null(second);
-        ok(mp_listener_close(listener));
-        ok(mp_listener_create(&second, address, NULL));
-        ok(mp_listener_close(second));
-    }
+    fails(mp_listener_create(&second, address, NULL), MP_EADDRINUSE);
+    cr_assert_null(second);
+    ok(mp_listener_close(listener));
+    ok(mp_listener_create(&second, address, NULL));
+    ok(mp_listener_close(second));
 }
 
 /* A folder of its own, and a path in it; or the end of the test. */

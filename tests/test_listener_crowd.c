@@ -33,40 +33,30 @@ static mp_connection *stall(const mp_listener *listener)
 /* An honest client is served within the time. */
 static void serves_one(mp_listener *listener, double seconds)
 {
-    mp_connection *accepted = NULL;
     double start = mp_monotonic();
+    mp_connection *accepted;
     support_client client;
 
     start_client(&client, listener, KEY);
-    ok(mp_listener_accept(listener, SOON, &accepted));
+    accepted = accept_client(listener);
     await(&client.is_done);
     cr_assert_lt(mp_monotonic() - start, seconds);
     can_talk(accepted, client.connection);
-    ok(mp_connection_close(accepted));
-    end_client(&client, MP_OK);
+    dismiss_client(&client, accepted);
 }
 
 /* -- Keys ------------------------------------------------------------------ */
 
-Test(key, that_is_wrong_is_told_to_both_sides_in_every_family)
+FAMILY_TEST(key, that_is_wrong_is_told_to_both_sides_in_every_family)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener *listener = listen_at(family->address, KEY);
+    support_client client;
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        mp_connection *accepted = NULL;
-        support_client client;
-
-        start_client(&client, listener, OTHER_KEY);
-        fails(mp_listener_accept(listener, SOON, &accepted), MP_EAUTH);
-        cr_assert_null(accepted);
-        cr_assert_eq(mp_listener_last_accepted(listener).family,
-                     mp_listener_address(listener)->family);
-        end_client(&client, MP_EAUTH);
-        serves_one(listener, SOON);
-        ok(mp_listener_close(listener));
-    }
+    turns_away(listener, OTHER_KEY, &client);
+    cr_assert_eq(mp_listener_last_accepted(listener).family,
+                 mp_listener_address(listener)->family);
+    serves_one(listener, SOON);
+    ok(mp_listener_close(listener));
 }
 
 Test(key, that_is_wrong_is_told_to_both_sides_every_time, .timeout = 120)
@@ -90,40 +80,28 @@ Test(key, that_is_wrong_is_told_to_both_sides_every_time, .timeout = 120)
 Test(key, of_this_process_is_not_a_word_that_somebody_guesses)
 {
     mp_listener *listener = listen_at(HERE, (mp_auth){0});
-    mp_connection *accepted = NULL;
     support_client client;
 
-    start_client(&client, listener, MP_AUTHKEY(""));
-    fails(mp_listener_accept(listener, SOON, &accepted), MP_EAUTH);
-    end_client(&client, MP_EAUTH);
-    start_client(&client, listener, (mp_auth){0});
-    ok(mp_listener_accept(listener, SOON, &accepted));
-    ok(mp_connection_close(accepted));
-    end_client(&client, MP_OK);
+    turns_away(listener, MP_AUTHKEY(""), &client);
+    admits(listener, (mp_auth){0});
     ok(mp_listener_close(listener));
 }
 
-Test(key, of_the_client_only_is_an_error_on_both_sides)
+FAMILY_TEST(key, of_the_client_only_is_an_error_on_both_sides)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener *listener = listen_at(family->address, MP_NO_AUTH);
+    mp_connection *accepted;
+    support_client client;
+    mp_obj *obj = NULL;
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, MP_NO_AUTH);
-        mp_connection *accepted = NULL;
-        support_client client = {0};
-        mp_obj *obj = NULL;
-
-        client.address = *mp_listener_address(listener);
-        client.options = (mp_client_options){.auth = KEY, .timeout = 0.3};
-        ok(mpos_thread_start(support_run_client, &client, NULL));
-        ok(mp_listener_accept(listener, SOON, &accepted));
-        fails(mp_connection_recv(accepted, &obj), MP_EEOF);
-        end_client(&client, MP_EAUTH);
-        cr_assert_not_null(strstr(client.sentence, "no key"));
-        ok(mp_connection_close(accepted));
-        ok(mp_listener_close(listener));
-    }
+    start_client_with(&client, *mp_listener_address(listener),
+                      (mp_client_options){.auth = KEY, .timeout = 0.3});
+    accepted = accept_client(listener);
+    fails(mp_connection_recv(accepted, &obj), MP_EEOF);
+    end_client(&client, MP_EAUTH);
+    cr_assert_not_null(strstr(client.sentence, "no key"));
+    ok(mp_connection_close(accepted));
+    ok(mp_listener_close(listener));
 }
 
 static void recv_in_thread(void *self)
@@ -135,24 +113,19 @@ static void recv_in_thread(void *self)
     mpi_atomic32_store(&client->is_done, 1);
 }
 
-Test(key, of_the_listener_only_is_an_error_on_both_sides)
+FAMILY_TEST(key, of_the_listener_only_is_an_error_on_both_sides)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener_options options = {.auth = KEY, .handshake_timeout = 0.3};
+    mp_connection *accepted = NULL;
+    mp_listener *listener = NULL;
+    support_client client = {0};
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener_options options = {.auth = KEY, .handshake_timeout = 0.3};
-        mp_connection *accepted = NULL;
-        mp_listener *listener = NULL;
-        support_client client = {0};
-
-        ok(mp_listener_create(&listener, families[i].address, &options));
-        client.connection = stall(listener);
-        ok(mpos_thread_start(recv_in_thread, &client, NULL));
-        fails(mp_listener_accept(listener, SOON, &accepted), MP_EAUTH);
-        end_client(&client, MP_EAUTH);
-        ok(mp_listener_close(listener));
-    }
+    ok(mp_listener_create(&listener, family->address, &options));
+    client.connection = stall(listener);
+    ok(mpos_thread_start(recv_in_thread, &client, &client.thread));
+    fails(mp_listener_accept(listener, SOON, &accepted), MP_EAUTH);
+    end_client(&client, MP_EAUTH);
+    ok(mp_listener_close(listener));
 }
 
 Test(key, of_the_listener_only_fails_at_once_if_the_client_speaks)
@@ -170,30 +143,24 @@ Test(key, of_the_listener_only_fails_at_once_if_the_client_speaks)
 }
 
 /* To close a socket with something unread takes back what was said last. */
-Test(key, that_is_missing_is_told_to_who_is_still_speaking)
+FAMILY_TEST(key, that_is_missing_is_told_to_who_is_still_speaking)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener *listener = listen_at(family->address, KEY);
+    mp_family here = mp_listener_address(listener)->family;
+    mp_connection *client, *accepted = NULL;
     char speech[SPEECH] = {0};
+    mp_obj *obj = NULL;
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        mp_family family = mp_listener_address(listener)->family;
-        mp_connection *client, *accepted = NULL;
-        mp_obj *obj = NULL;
-
-        if (family == MP_FAMILY_INET || family == MP_FAMILY_INET6) {
-            client = stall(listener);
-            ok(mp_connection_send_bytes(client, speech, sizeof(speech)));
-            fails(mp_listener_accept(listener, SOON, &accepted), MP_EAUTH);
-            ok(mp_connection_send_bytes(client, speech, sizeof(speech)));
-            cr_assert_eq(mp_listener_accept(listener, 0, &accepted),
-                         MP_TIMED_OUT);
-            fails(mp_connection_recv(client, &obj), MP_EAUTH);
-            ok(mp_connection_close(client));
-        }
-        ok(mp_listener_close(listener));
+    if (here == MP_FAMILY_INET || here == MP_FAMILY_INET6) {
+        client = stall(listener);
+        ok(mp_connection_send_bytes(client, speech, sizeof(speech)));
+        fails(mp_listener_accept(listener, SOON, &accepted), MP_EAUTH);
+        ok(mp_connection_send_bytes(client, speech, sizeof(speech)));
+        cr_assert_eq(mp_listener_accept(listener, 0, &accepted), MP_TIMED_OUT);
+        fails(mp_connection_recv(client, &obj), MP_EAUTH);
+        ok(mp_connection_close(client));
     }
+    ok(mp_listener_close(listener));
 }
 
 /* Whoever is refused and goes on for ever is listened to for a while only. */
@@ -286,8 +253,7 @@ Test(handshake, is_had_soon_even_if_all_are_taken)
     ok(err);
     cr_assert_geq(evicted, STALLED / 2 - 3);
     cr_assert_leq(evicted, STALLED / 2);
-    ok(mp_connection_close(accepted));
-    end_client(&client, MP_OK);
+    dismiss_client(&client, accepted);
     for (int i = 0; i < STALLED / 2; i++)
         ok(mp_connection_close(stalled[i]));
     ok(mp_listener_close(listener));
@@ -308,25 +274,19 @@ Test(handshake, with_who_leaves_at_once_is_told_once)
 }
 
 /* What comes right after the handshake is not read with it. */
-Test(handshake, leaves_the_first_message_alone)
+FAMILY_TEST(handshake, leaves_the_first_message_alone)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener *listener = listen_at(family->address, KEY);
+    mp_connection *accepted;
+    support_client client;
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        mp_connection *accepted = NULL;
-        support_client client;
-
-        start_client(&client, listener, KEY);
-        ok(mp_listener_accept(listener, SOON, &accepted));
-        ok(mp_connection_send_bytes(accepted, "#CHALLENGE#", 11));
-        await(&client.is_done);
-        can_talk(client.connection, accepted);
-        ok(mp_connection_close(accepted));
-        end_client(&client, MP_OK);
-        ok(mp_listener_close(listener));
-    }
+    start_client(&client, listener, KEY);
+    accepted = accept_client(listener);
+    ok(mp_connection_send_bytes(accepted, "#CHALLENGE#", 11));
+    await(&client.is_done);
+    can_talk(client.connection, accepted);
+    dismiss_client(&client, accepted);
+    ok(mp_listener_close(listener));
 }
 
 /* -- Threads --------------------------------------------------------------- */
@@ -335,6 +295,7 @@ typedef struct server {
     mp_listener *listener;
     mp_error err;
     int served;
+    mpos_thread thread;
     mpi_atomic32 is_done;
 } server;
 
@@ -358,26 +319,27 @@ static void close_under(mp_listener *listener, server *servers, int count)
 {
     for (int i = 0; i < count; i++) {
         servers[i] = (server){.listener = listener};
-        ok(mpos_thread_start(serve, &servers[i], NULL));
+        ok(mpos_thread_start(serve, &servers[i], &servers[i].thread));
     }
     mp_sleep(0.05);
 }
 
-Test(closing, wakes_those_who_wait_in_accept)
+static void end_server(server *it)
 {
-    support_family families[5];
-    size_t count = support_families(families);
+    await(&it->is_done);
+    mpos_thread_join(it->thread);
+}
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        server servers[3];
+FAMILY_TEST(closing, wakes_those_who_wait_in_accept)
+{
+    mp_listener *listener = listen_at(family->address, KEY);
+    server servers[3];
 
-        close_under(listener, servers, 3);
-        ok(mp_listener_close(listener));
-        for (int k = 0; k < 3; k++) {
-            await(&servers[k].is_done);
-            cr_assert_eq(servers[k].err, MP_ECLOSED);
-        }
+    close_under(listener, servers, 3);
+    ok(mp_listener_close(listener));
+    for (int k = 0; k < 3; k++) {
+        end_server(&servers[k]);
+        cr_assert_eq(servers[k].err, MP_ECLOSED);
     }
 }
 
@@ -394,36 +356,31 @@ Test(closing, sends_clients_away_that_are_not_accepted)
     ok(mp_connection_close(client));
 }
 
-Test(threads, share_the_clients_among_them)
+FAMILY_TEST(threads, share_the_clients_among_them)
 {
     enum { SERVERS = 4, ROUNDS = 25, CLIENTS = 4 };
-    support_family families[5];
-    size_t count = support_families(families);
+    mp_listener *listener = listen_at(family->address, KEY);
+    server servers[SERVERS];
+    int served = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        mp_listener *listener = listen_at(families[i].address, KEY);
-        server servers[SERVERS];
-        int served = 0;
+    close_under(listener, servers, SERVERS);
+    for (int round = 0; round < ROUNDS; round++) {
+        support_client clients[CLIENTS];
 
-        close_under(listener, servers, SERVERS);
-        for (int round = 0; round < ROUNDS; round++) {
-            support_client clients[CLIENTS];
-
-            for (int k = 0; k < CLIENTS; k++)
-                start_client(&clients[k], listener, KEY);
-            for (int k = 0; k < CLIENTS; k++)
-                end_client(&clients[k], MP_OK);
-        }
-        ok(mp_listener_close(listener));
-        for (int k = 0; k < SERVERS; k++) {
-            await(&servers[k].is_done);
-            cr_assert_eq(servers[k].err, MP_ECLOSED);
-            served += servers[k].served;
-        }
-        /* The last ones may have been sent away after they were through. */
-        cr_assert_geq(served, ROUNDS * CLIENTS - CLIENTS);
-        cr_assert_leq(served, ROUNDS * CLIENTS);
+        for (int k = 0; k < CLIENTS; k++)
+            start_client(&clients[k], listener, KEY);
+        for (int k = 0; k < CLIENTS; k++)
+            end_client(&clients[k], MP_OK);
     }
+    ok(mp_listener_close(listener));
+    for (int k = 0; k < SERVERS; k++) {
+        end_server(&servers[k]);
+        cr_assert_eq(servers[k].err, MP_ECLOSED);
+        served += servers[k].served;
+    }
+    /* The last ones may have been sent away after they were through. */
+    cr_assert_geq(served, ROUNDS * CLIENTS - CLIENTS);
+    cr_assert_leq(served, ROUNDS * CLIENTS);
 }
 
 /* One that is gone with its client leaves the handshakes of others behind. */
@@ -446,8 +403,8 @@ Test(threads, take_over_what_another_one_has_begun)
     }
     for (int i = 0; i < STALLED; i++)
         ok(mp_connection_close(stalled[i]));
-    await(&servers[0].is_done);
-    await(&servers[1].is_done);
+    end_server(&servers[0]);
+    end_server(&servers[1]);
     cr_assert_eq(servers[0].err, MP_EAUTH);
     ok(mp_listener_close(listener));
 }
@@ -466,8 +423,7 @@ Test(wait, serves_a_listener_among_others)
     ok(mp_wait(items, 2, SOON));
     cr_assert(items[0].is_ready || items[1].is_ready);
     ok(mp_listener_accept(listener, 0, &accepted));
-    ok(mp_connection_close(accepted));
-    end_client(&client, MP_OK);
+    dismiss_client(&client, accepted);
     start_client(&client, listener, OTHER_KEY);
     ok(mp_wait(items, 1, SOON));
     fails(mp_listener_accept(listener, 0, &accepted), MP_EAUTH);
@@ -594,7 +550,7 @@ static void round_trips(const support_family *family, size_t count)
         ok(mp_connection_close(connection));
     }
     ok(mp_listener_close(listener));
-    await(&it[0].is_done);
+    end_server(&it[0]);
 }
 
 Test(leaks, ten_thousand_connections_leave_nothing, .timeout = 120)

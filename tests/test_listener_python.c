@@ -314,24 +314,6 @@ static void expect_peer(const meeting *with, mp_connection *connection,
     }
 }
 
-static void expect_bytes_echo(mp_connection *connection, size_t size)
-{
-    unsigned char *data = malloc(size + 1);
-    void *back = NULL;
-    size_t back_size;
-
-    cr_assert_not_null(data);
-    for (size_t i = 0; i < size; i++)
-        data[i] = (unsigned char)(i ^ i >> 8);
-    cr_assert_eq(mp_connection_send_bytes(connection, data, size), MP_OK);
-    cr_assert_eq(mp_connection_recv_bytes(connection, &back, &back_size),
-                 MP_OK);
-    cr_assert_eq(back_size, size);
-    cr_assert_eq(memcmp(back, data, size), 0);
-    mp_free(back);
-    free(data);
-}
-
 static void talk(const meeting *with, meet *how)
 {
     const size_t sizes[] = {0, 1, 16383, 16384, 16385, 0, 1000000};
@@ -346,7 +328,7 @@ static void talk(const meeting *with, meet *how)
         ;
     expect_peer(with, connection, pid);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-        expect_bytes_echo(connection, sizes[i]);
+        python_expect_bytes_echo(connection, sizes[i]);
     cr_assert_eq(mp_connection_close(connection), MP_OK);
     expect_contented(with, process);
 }
@@ -391,8 +373,8 @@ static void send_much(const meeting *with, meet *how)
             send_one(connection, mp_obj_ref(value));
     }
     mp_obj_unref(last);
-    expect_bytes_echo(connection, LARGE);
-    expect_bytes_echo(connection, 0);
+    python_expect_bytes_echo(connection, LARGE);
+    python_expect_bytes_echo(connection, 0);
     cr_assert_eq(mp_connection_close(connection), MP_OK);
     expect_contented(with, process);
 }

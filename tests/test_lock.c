@@ -5,6 +5,7 @@
 #include "support/leftover.h"
 #include "support/served.h"
 #include "support/system.h"
+#include "support/threads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,7 +199,6 @@ typedef struct adder {
     any_lock any;
     long *sum;
     mpi_atomic32 failures;
-    mpi_atomic32 done;
 } adder;
 
 static void add_in_thread(void *argument)
@@ -212,7 +212,6 @@ static void add_in_thread(void *argument)
         if (release_any(it->any) != MP_OK)
             mpi_atomic32_add(&it->failures, 1);
     }
-    mpi_atomic32_add(&it->done, 1);
 }
 
 Test(lock, threads_exclude_each_other)
@@ -220,11 +219,10 @@ Test(lock, threads_exclude_each_other)
     for (int i = 0; i < 2; i++) {
         long sum = 0;
         adder it = {.any = make_any(both[i]), .sum = &sum};
+        mpos_thread threads[WORKERS];
 
-        for (int n = 0; n < WORKERS; n++)
-            ok(mpos_thread_start(add_in_thread, &it, NULL));
-        while (mpi_atomic32_load(&it.done) < WORKERS)
-            pause_for(0.01);
+        support_start_threads(threads, WORKERS, add_in_thread, &it);
+        support_join_threads(threads, WORKERS);
         cr_assert_eq(mpi_atomic32_load(&it.failures), 0U);
         cr_assert_eq(sum, (long)WORKERS * THREAD_ADDS);
         ok(close_any(it.any));

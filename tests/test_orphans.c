@@ -316,7 +316,6 @@ Test(orphans, child_of_a_killed_fork_server_can_still_be_killed)
 typedef struct victim {
     int64_t pid;
     double delay;
-    mpi_atomic32 is_done;
 } victim;
 
 static void kill_later(void *argument)
@@ -329,23 +328,17 @@ static void kill_later(void *argument)
         mpos_send_signal(&process, MPOS_KILL);
         mpos_process_close(&process);
     }
-    mpi_atomic32_store(&it->is_done, 1);
-}
-
-static void await_victim(victim *it)
-{
-    while (mpi_atomic32_load(&it->is_done) == 0)
-        mp_sleep(0.0005);
 }
 
 static void start_while_server_dies(double longest)
 {
     mp_process *children[5];
     mp_connection *ours;
+    mpos_thread killer;
     victim it = {.delay = random_time(longest)};
     mp_process *witness = start_reporting(MP_DAEMON_NO, &ours, &it.pid);
 
-    cr_assert_eq(mpos_thread_start(kill_later, &it, NULL), MP_OK);
+    cr_assert_eq(mpos_thread_start(kill_later, &it, &killer), MP_OK);
     for (int i = 0; i < 5; i++)
         children[i] = support_start(MP_START_FORKSERVER, return_zero, NULL);
     for (int i = 0; i < 5; i++) {
@@ -355,7 +348,7 @@ static void start_while_server_dies(double longest)
     }
     cr_assert_eq(mp_connection_close(ours), MP_OK);
     cr_assert_eq(support_finish(witness), 3);
-    await_victim(&it);
+    mpos_thread_join(killer);
 }
 
 Test(orphans, start_survives_the_death_of_its_fork_server, .timeout = 100)
@@ -379,17 +372,18 @@ Test(orphans, start_survives_a_fork_server_that_died_with_the_request_unread)
     mpos_process server;
     mp_connection *ours;
     mp_process *witness, *child;
+    mpos_thread killer;
     victim it = {.delay = 0.02};
 
     support_method(MP_START_FORKSERVER);
     witness = start_reporting(MP_DAEMON_NO, &ours, &it.pid);
     cr_assert_eq(mpos_attach(&server, it.pid, 0), MP_OK);
     cr_assert_eq(mpos_send_signal(&server, MPOS_SUSPEND), MP_OK);
-    cr_assert_eq(mpos_thread_start(kill_later, &it, NULL), MP_OK);
+    cr_assert_eq(mpos_thread_start(kill_later, &it, &killer), MP_OK);
     child = support_start(MP_START_FORKSERVER, return_zero, NULL);
     cr_assert_eq(support_finish(child), 0);
     cr_assert_eq(mp_connection_close(ours), MP_OK);
     cr_assert_eq(support_finish(witness), 3);
-    await_victim(&it);
+    mpos_thread_join(killer);
     mpos_process_close(&server);
 }

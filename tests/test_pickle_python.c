@@ -2,9 +2,8 @@
 /*
  * Pickle between us and the Pythons of this machine: what they write is read,
  * printed and written again as they would, and they read it back as equal.
- *
- * MULTIPROC_PYTHONS names the programs (separated by spaces); else python3.
  */
+#include "support/python.h"
 #include "support/testing.h"
 
 #include "internal.h"
@@ -16,36 +15,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-static const char script_name[] = "interop_pickle.py";
-
-/* Beside this source, which may be elsewhere by now. */
-static bool find_script(char *path, size_t size)
-{
-    size_t folder = strlen(__FILE__);
-    FILE *file;
-
-    while (folder != 0 && strchr("/\\", __FILE__[folder - 1]) == NULL)
-        folder--;
-    snprintf(path, size, "%.*s%s", (int)folder, __FILE__, script_name);
-    file = fopen(path, "rb");
-    if (file == NULL)
-        return false;
-    fclose(file);
-    return true;
-}
-
-static bool python_runs(const char *python)
-{
-    char command[1024];
-
-    snprintf(command, sizeof(command),
-             "%s -c \"import sys; sys.exit(sys.version_info < (3, 6))\" "
-             "> %s 2>&1",
-             python, mpos_system.null_device);
-    return system(command) == 0;
-}
+enum { LEAST_MINOR = 6 };
 
 /* malloc'ed; the record's size in *size, or NULL at the end of the file. */
 static char *read_record(FILE *file, size_t *size)
@@ -118,23 +89,23 @@ static size_t convert_all(const char *from, const char *to)
     return count;
 }
 
-static void exchange_with(const char *python, const char *script)
+static void exchange_with(const python *with)
 {
     char written[64];
     char back[64];
-    char command[2048];
+    char command[4 * SUPPORT_PATH_SIZE];
 
     snprintf(written, sizeof(written), "test_pickle_python.%" PRId64 ".out",
              mpos_pid());
     snprintf(back, sizeof(back), "test_pickle_python.%" PRId64 ".back",
              mpos_pid());
-    snprintf(command, sizeof(command), "%s \"%s\" write %s", python, script,
-             written);
-    cr_assert_eq(system(command), 0);
+    snprintf(command, sizeof(command), "%s \"%s\" write %s", with->program,
+             with->script, written);
+    cr_assert_eq(python_run(command), 0);
     cr_assert_gt(convert_all(written, back), 1000);
-    snprintf(command, sizeof(command), "%s \"%s\" check %s %s", python, script,
-             written, back);
-    cr_assert_eq(system(command), 0);
+    snprintf(command, sizeof(command), "%s \"%s\" check %s %s", with->program,
+             with->script, written, back);
+    cr_assert_eq(python_run(command), 0);
     remove(written);
     remove(back);
 }
@@ -142,21 +113,8 @@ static void exchange_with(const char *python, const char *script)
 Test(pickle_python, values_make_the_round_trip_through_every_python_here,
      .timeout = 300)
 {
-    const char *named = getenv("MULTIPROC_PYTHONS");
-    char *pythons = mpi_strdup(named != NULL ? named : "python3");
-    char script[1024];
-    unsigned count = 0;
+    char script[SUPPORT_PATH_SIZE];
 
-    if (!find_script(script, sizeof(script)))
-        cr_skip_test("%s is not there", script);
-    for (char *python = strtok(pythons, " "); python != NULL;
-         python = strtok(NULL, " ")) {
-        if (!python_runs(python))
-            continue;
-        exchange_with(python, script);
-        count++;
-    }
-    free(pythons);
-    if (count == 0)
-        cr_skip_test("no python3 to talk to (see MULTIPROC_PYTHONS)");
+    python_script("interop_pickle.py", script);
+    python_for_each(script, LEAST_MINOR, exchange_with);
 }

@@ -5,6 +5,7 @@
 #include "support/dict.h"
 #include "support/methods.h"
 #include "support/system.h"
+#include "support/threads.h"
 
 #include "os.h"
 #include "shared_dict.h"
@@ -243,7 +244,6 @@ METHOD_TEST(shared_dict, sums_of_many_processes_are_exact)
 typedef struct adder {
     mp_shared_dict *dict;
     mpi_atomic32 failures;
-    mpi_atomic32 done;
 } adder;
 
 static void add_in_thread(void *argument)
@@ -253,18 +253,16 @@ static void add_in_thread(void *argument)
     for (int i = 0; i < ADDS; i++)
         if (mp_shared_dict_add(it->dict, MP_BOX("sum"), 1, NULL) != MP_OK)
             mpi_atomic32_add(&it->failures, 1);
-    mpi_atomic32_add(&it->done, 1);
 }
 
 Test(shared_dict, sums_of_many_threads_are_exact)
 {
     adder it = {.dict = make_dict(10)};
+    mpos_thread threads[WORKERS];
     int64_t sum = 0;
 
-    for (int i = 0; i < WORKERS; i++)
-        ok(mpos_thread_start(add_in_thread, &it, NULL));
-    while (mpi_atomic32_load(&it.done) < WORKERS)
-        mpos_sleep_until(mpos_now() + 1000000);
+    support_start_threads(threads, WORKERS, add_in_thread, &it);
+    support_join_threads(threads, WORKERS);
     cr_assert_eq(mpi_atomic32_load(&it.failures), 0U);
     ok(mp_shared_dict_add(it.dict, MP_BOX("sum"), 0, &sum));
     cr_assert_eq(sum, (int64_t)WORKERS * ADDS);

@@ -5,6 +5,7 @@
 #include "support/list.h"
 #include "support/methods.h"
 #include "support/system.h"
+#include "support/threads.h"
 
 #include "os.h"
 #include "shared_list.h"
@@ -212,32 +213,19 @@ METHOD_TEST(shared_list, each_item_is_popped_once)
     ok(mp_shared_list_close(sums));
 }
 
-typedef struct hand {
-    mp_shared_list *list;
-    mpi_atomic32 has_ended;
-} hand;
-
-static void append_in_thread(void *argument)
+static void append_in_thread(void *list)
 {
-    hand *it = argument;
-
     for (int i = 0; i < EACH; i++)
-        mp_check(mp_shared_list_append(it->list, MP_BOX(i)));
-    mpi_atomic32_store(&it->has_ended, 1);
+        mp_check(mp_shared_list_append(list, MP_BOX(i)));
 }
 
 Test(shared_list, threads_share_it_as_processes_do)
 {
     mp_shared_list *list = make_list(WORKERS * EACH);
-    hand hands[WORKERS];
+    mpos_thread threads[WORKERS];
 
-    for (int i = 0; i < WORKERS; i++) {
-        hands[i] = (hand){.list = list};
-        ok(mpos_thread_start(append_in_thread, &hands[i], NULL));
-    }
-    for (int i = 0; i < WORKERS; i++)
-        while (mpi_atomic32_load(&hands[i].has_ended) == 0)
-            mp_sleep(0.001);
+    support_start_threads(threads, WORKERS, append_in_thread, list);
+    support_join_threads(threads, WORKERS);
     ok(mp_shared_list_verify(list));
     for (int i = 0; i < EACH; i++)
         cr_assert_eq(count_of(list, MP_BOX(i)), (size_t)WORKERS);

@@ -303,6 +303,103 @@ Test(wait, stopping_to_watch_an_event_takes_no_time)
     close_both(a, b);
 }
 
+/* -- Queues ---------------------------------------------------------------- */
+
+Test(wait, queue_alone_and_with_others)
+{
+    mp_connection *a, *b;
+    mp_queue *queue;
+    mp_obj *got;
+    mp_wait_item items[2];
+
+    ok(mp_pipe(&a, &b, NULL));
+    ok(mp_queue_create(&queue, 0, NULL));
+    items[0] = MP_WAIT(queue);
+    items[1] = MP_WAIT(a);
+    cr_assert_eq(mp_wait(items, 1, 0), MP_TIMED_OUT);
+    cr_assert_eq(mp_wait(items, 1, 0.01), MP_TIMED_OUT);
+    cr_assert_eq(mp_wait(items, 2, 0.01), MP_TIMED_OUT);
+    ok(mp_queue_put(queue, MP_BOX(1), 0));
+    ok(mp_wait(items, 1, MP_FOREVER));
+    ok(mp_wait(items, 2, MP_FOREVER));
+    expect_ready(items, "10");
+    ok(mp_queue_get(queue, 0, &got));
+    mp_obj_unref(got);
+    cr_assert_eq(mp_wait(items, 2, 0.01), MP_TIMED_OUT);
+    ok(mp_queue_shutdown(queue, false));
+    ok(mp_wait(items, 2, MP_FOREVER));
+    expect_ready(items, "10");
+    ok(mp_queue_close(queue));
+    cr_assert_eq(mp_wait(items, 2, 0), MP_ECLOSED);
+    close_both(a, b);
+}
+
+/* When it is told to. */
+static int put_item(mp_args *args)
+{
+    mp_obj *obj;
+
+    mp_check(mp_connection_recv(mp_arg_connection(args, 0), &obj));
+    mp_obj_unref(obj);
+    mpos_sleep_until(mpos_now() + 30 * MILLISECOND);
+    mp_check(mp_queue_put(mp_arg_queue(args, 1), MP_BOX(1), 0));
+    mp_check(mp_connection_recv(mp_arg_connection(args, 0), &obj));
+    mp_obj_unref(obj);
+    return 0;
+}
+
+METHOD_TEST(wait, item_of_another_process_wakes_from_a_mix)
+{
+    mp_connection *ours, *theirs;
+    mp_queue *queue, *other;
+    mp_event *event;
+    mp_process *child;
+    mp_wait_item items[4];
+
+    ok(mp_queue_create(&queue, 0, NULL));
+    ok(mp_queue_create(&other, 0, NULL));
+    ok(mp_event_create(&event));
+    ok(mp_pipe(&ours, &theirs, NULL));
+    child = support_start(method, put_item, MP_ARGS(theirs, queue));
+    ok(mp_connection_close(theirs));
+    items[0] = MP_WAIT(other);
+    items[1] = MP_WAIT(child);
+    items[2] = MP_WAIT(queue);
+    items[3] = MP_WAIT(event);
+    ok(mp_connection_send(ours, MP_NONE));
+    ok(mp_wait(items, 4, MP_FOREVER));
+    expect_ready(items, "0010");
+    ok(mp_connection_send(ours, MP_NONE));
+    cr_assert_eq(support_finish(child), 0);
+    ok(mp_queue_close(queue));
+    ok(mp_queue_close(other));
+    ok(mp_event_close(event));
+    ok(mp_connection_close(ours));
+}
+
+Test(wait, stopping_to_watch_a_queue_takes_no_time_and_leaves_nothing)
+{
+    mp_queue *queues[3];
+    mp_wait_item items[3];
+    int64_t began;
+    size_t handles;
+
+    for (int i = 0; i < 3; i++) {
+        ok(mp_queue_create(&queues[i], 0, NULL));
+        items[i] = MP_WAIT(queues[i]);
+    }
+    cr_assert_eq(mp_wait(items, 3, 0.01), MP_TIMED_OUT);
+    handles = support_open_handles();
+    began = mpos_now();
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(mp_wait(items, 3, 0.001), MP_TIMED_OUT);
+    /* Not until its sleeper looks by itself. */
+    cr_assert_lt(mpos_now() - began, 3000 * (int64_t)MILLISECOND);
+    cr_assert_eq(support_open_handles(), handles);
+    for (int i = 0; i < 3; i++)
+        ok(mp_queue_close(queues[i]));
+}
+
 /* -- Listeners, handles ---------------------------------------------------- */
 
 Test(wait, listener_is_ready_when_a_client_has_proved_itself)

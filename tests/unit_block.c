@@ -17,7 +17,7 @@ static mpos_handle make_handle(size_t number)
     mpos_handle handle;
     void *address;
 
-    cr_assert_eq(mpos_memory_create(1, &handle), MP_OK);
+    cr_assert_eq(mpos_memory_create(1, 0, &handle), MP_OK);
     cr_assert_eq(mpos_memory_map(handle, &(mpos_extent){.size = 1}, &address),
                  MP_OK);
     *(unsigned char *)address = (unsigned char)number;
@@ -187,7 +187,7 @@ Test(block, memory_that_is_none_is_refused)
     mpos_handle memory;
     mpi_block opened;
 
-    cr_assert_eq(mpos_memory_create(8, &memory), MP_OK);
+    cr_assert_eq(mpos_memory_create(8, 0, &memory), MP_OK);
     cr_assert_eq(mpi_block_open(&opened, memory, token), MP_EUNPICKLE);
 }
 

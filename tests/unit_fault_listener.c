@@ -173,6 +173,7 @@ Test(fault, in_accepting_loses_no_client, .timeout = 120)
 
 typedef struct server {
     mp_listener *listener;
+    mpos_thread thread;
     mpi_atomic32 is_done;
 } server;
 
@@ -232,10 +233,11 @@ Test(fault, in_connecting_is_told, .timeout = 120)
         family = families[i];
         it.listener = listen_impatiently();
         to = *mp_listener_address(it.listener);
-        ok(mpos_thread_start(serve, &it, NULL));
+        ok(mpos_thread_start(serve, &it, &it.thread));
         try_all(connect_one);
         ok(mp_listener_close(it.listener));
         await(&it.is_done);
+        mpos_thread_join(it.thread);
     }
 }
 

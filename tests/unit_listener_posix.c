@@ -49,6 +49,7 @@ typedef struct task {
     mp_address address;
     mp_listener *listener;
     mp_error err;
+    mpos_thread thread;
     mpi_atomic32 has_begun;
     mpi_atomic32 is_done;
 } task;
@@ -86,8 +87,14 @@ static mp_error run_connect(task *self)
 static void start_task(task *self, mp_error (*run)(task *))
 {
     self->run = run;
-    ok(mpos_thread_start(run_task, self, NULL));
+    ok(mpos_thread_start(run_task, self, &self->thread));
     await(&self->has_begun);
+}
+
+static void end_task(task *self)
+{
+    await(&self->is_done);
+    mpos_thread_join(self->thread);
 }
 
 /* How often who forks could have had what it needs, before it was done. */
@@ -126,7 +133,7 @@ static void starts_while_looking_up(mp_start_method method,
     cr_assert_eq(support_run(method, return_at_once, NULL), 0);
     cr_assert_eq(mpi_atomic32_load(&slow.is_done), 0);
     mpi_atomic32_store(&may_end, 1);
-    await(&slow.is_done);
+    end_task(&slow);
     cr_assert_eq(slow.err, MP_ENOTFOUND);
 }
 
@@ -174,7 +181,7 @@ Test(folder, that_is_busy_delays_only_who_listens_in_it)
         mp_sleep(0.0001);
     cr_assert_geq(count_chances(&slow, ROUNDS), ROUNDS);
     cr_assert_eq(flock(lock, LOCK_UN), 0);
-    await(&slow.is_done);
+    end_task(&slow);
     cr_assert_eq(slow.err, MP_OK);
     ok(mp_listener_close(slow.listener));
     cr_assert_neq(access(slow.address.name, F_OK), 0);
@@ -192,7 +199,7 @@ Test(folder, that_is_busy_delays_only_who_closes_his_listener)
     start_task(&slow, run_close);
     cr_assert_geq(count_chances(&slow, ROUNDS), ROUNDS);
     cr_assert_eq(flock(lock, LOCK_UN), 0);
-    await(&slow.is_done);
+    end_task(&slow);
     cr_assert_eq(slow.err, MP_OK);
     cr_assert_neq(access(slow.address.name, F_OK), 0);
     remove_busy_folder(lock);
@@ -259,6 +266,6 @@ METHOD_TEST(client, that_connects_leaves_no_descriptor_to_a_child)
     cr_assert_eq(support_run(method, count_sockets, NULL), sockets);
     cr_assert_eq(mpi_atomic32_load(&slow.is_done), 0);
     empty_line(&all);
-    await(&slow.is_done);
+    end_task(&slow);
     cr_assert_neq(slow.err, MP_OK);
 }

@@ -8,6 +8,7 @@
 
 #include "support/check.h"
 #include "support/testing.h"
+#include "support/threads.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,28 +40,6 @@ static size_t take(mpos_handle handle, char *text, size_t size)
 
     ok(mpos_read(handle, text, size, &got));
     return got;
-}
-
-/* That a thread is done is told through a mutex: bytes arrive before the call
- * that wrote them has returned. */
-static mpos_mutex done_mutex = MPOS_MUTEX_INIT;
-static bool is_done; /* guarded by done_mutex */
-
-static void tell_done(void)
-{
-    mpos_mutex_lock(&done_mutex);
-    is_done = true;
-    mpos_mutex_unlock(&done_mutex);
-}
-
-static void wait_until_done(void)
-{
-    for (bool was_done = false; !was_done;) {
-        mpos_mutex_lock(&done_mutex);
-        was_done = is_done;
-        mpos_mutex_unlock(&done_mutex);
-        mpos_sleep_until(mpos_now() + MILLISECONDS(1));
-    }
 }
 
 static mpos_wait_item item_of(mpos_handle handle)
@@ -466,12 +445,12 @@ static void write_large(void *argument)
         done += written;
     }
     mpos_close(sent->writer);
-    tell_done();
 }
 
 Test(os_handle, more_than_the_system_buffers_arrives_whole)
 {
     mpos_handle reader;
+    mpos_thread thread;
     stream sent = {.data = malloc(LARGE)};
     unsigned char *received = malloc(LARGE + 1);
     size_t done = 0;
@@ -480,13 +459,13 @@ Test(os_handle, more_than_the_system_buffers_arrives_whole)
     cr_assert(sent.data != NULL && received != NULL);
     ok(mpos_random(sent.data, LARGE));
     ok(mpos_pipe(&reader, &sent.writer));
-    ok(mpos_thread_start(write_large, &sent, NULL));
+    ok(mpos_thread_start(write_large, &sent, &thread));
     while (got > 0) {
         /* One byte more than there is: the last read finds the end. */
         ok(mpos_read(reader, received + done, LARGE + 1 - done, &got));
         done += got;
     }
-    wait_until_done();
+    mpos_thread_join(thread);
     cr_assert_eq(done, (size_t)LARGE);
     cr_assert_arr_eq(received, sent.data, LARGE);
     mpos_close(reader);
@@ -624,17 +603,18 @@ static void write_soon(void *argument)
 
     mpos_sleep_until(mpos_now() + MILLISECONDS(30));
     mpos_write(*(mpos_handle *)argument, &part, 1, &written);
-    tell_done();
 }
 
 Test(os_wait, a_write_in_another_thread_ends_the_wait)
 {
+    mpos_thread thread;
+
     open_many();
-    ok(mpos_thread_start(write_soon, &writers[150], NULL));
+    ok(mpos_thread_start(write_soon, &writers[150], &thread));
     ok(mpos_wait(items, MANY, MPOS_FOREVER));
     cr_assert(items[150].is_ready);
     cr_assert_eq(count_ready(), 1U);
-    wait_until_done();
+    mpos_thread_join(thread);
     close_many();
 }
 
@@ -647,7 +627,7 @@ Test(os_memory, begins_zeroed_and_is_shared_between_mappings)
     void *first = NULL;
     void *second = NULL;
 
-    ok(mpos_memory_create(size, &memory));
+    ok(mpos_memory_create(size, 0, &memory));
     ok(mpos_memory_map(memory, &(mpos_extent){.size = size}, &first));
     ok(mpos_memory_map(memory, &(mpos_extent){.size = size}, &second));
     cr_assert_neq(first, second);
@@ -664,7 +644,7 @@ Test(os_memory, outlives_its_handle_while_it_is_mapped)
     mpos_handle memory;
     void *place = NULL;
 
-    ok(mpos_memory_create(10, &memory));
+    ok(mpos_memory_create(10, 0, &memory));
     ok(mpos_memory_map(memory, &(mpos_extent){.size = 10}, &place));
     mpos_close(memory);
     memset(place, 'x', 10);
@@ -680,7 +660,7 @@ Test(os_memory, is_at_least_as_large_as_asked_for)
         mpos_handle copy;
         size_t size = 0;
 
-        ok(mpos_memory_create(sizes[i], &memory));
+        ok(mpos_memory_create(sizes[i], 0, &memory));
         ok(mpos_memory_size(memory, &size));
         cr_assert_geq(size, sizes[i]);
         cr_assert_lt(size, sizes[i] + (1U << 20));
@@ -695,7 +675,7 @@ Test(os_memory, is_at_least_as_large_as_asked_for)
 Test(os_memory, more_than_the_machine_has_is_refused)
 {
     mpos_handle memory = 42;
-    mp_error error = mpos_memory_create(SIZE_MAX / 4, &memory);
+    mp_error error = mpos_memory_create(SIZE_MAX / 4, 0, &memory);
 
     cr_assert(error == MP_ENOSPC || error == MP_ENOMEM, "%s",
               mp_error_name(error));
@@ -792,34 +772,24 @@ enum { THREADS = 4, ROUNDS = 20000 };
 static mpos_mutex mutex = MPOS_MUTEX_INIT;
 static long counter; /* guarded by mutex */
 static uint64_t thread_ids[THREADS];
-static mpos_handle done_writer;
 
 static void count_up(void *argument)
 {
-    const mpos_bytes part = {"x", 1};
-    size_t written;
-
     *(uint64_t *)argument = mpos_thread_id();
     for (int i = 0; i < ROUNDS; i++) {
         mpos_mutex_lock(&mutex);
         counter++;
         mpos_mutex_unlock(&mutex);
     }
-    mpos_write(done_writer, &part, 1, &written);
 }
 
 static void run_threads(void)
 {
-    mpos_handle reader;
-    char byte;
+    mpos_thread threads[THREADS];
 
-    ok(mpos_pipe(&reader, &done_writer));
     for (size_t i = 0; i < THREADS; i++)
-        ok(mpos_thread_start(count_up, &thread_ids[i], NULL));
-    for (size_t i = 0; i < THREADS; i++)
-        cr_assert_eq(take(reader, &byte, 1), 1U);
-    mpos_close(reader);
-    mpos_close(done_writer);
+        ok(mpos_thread_start(count_up, &thread_ids[i], &threads[i]));
+    support_join_threads(threads, THREADS);
 }
 
 Test(os_thread, mutex_lets_one_in_at_a_time)

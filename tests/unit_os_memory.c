@@ -13,6 +13,7 @@
 #include "support/constructor.h"
 #include "support/system.h"
 #include "support/testing.h"
+#include "support/threads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,7 +215,7 @@ static char folder[SUPPORT_PATH_SIZE];
 
 static void set_up(void)
 {
-    ok(mpos_memory_create(sizeof(*common), &memory));
+    ok(mpos_memory_create(sizeof(*common), 0, &memory));
     map_common();
     common->passenger = MPOS_NONE;
     support_make_folder("unit-os-gr\xc3\xbcn", folder);
@@ -315,7 +316,7 @@ Test(os_map, begins_at_the_offset_asked_for)
 {
     mpos_handle large;
 
-    ok(mpos_memory_create(3 * UNIT, &large));
+    ok(mpos_memory_create(3 * UNIT, 0, &large));
     check_units(large);
     mpos_close(large);
     ok(mpos_file_create(common->path, (mpos_bytes){"", 0}, 3 * UNIT, 0600,
@@ -329,7 +330,7 @@ Test(os_map, may_end_anywhere)
     mpos_handle large;
     unsigned char *whole, *part;
 
-    ok(mpos_memory_create(UNIT + 100, &large));
+    ok(mpos_memory_create(UNIT + 100, 0, &large));
     whole = map(large, UNIT + 100);
     part = map_part(large, UNIT, 100, false);
     memset(part, 'x', 100);
@@ -345,7 +346,7 @@ Test(os_map, to_read_shows_what_others_write)
     mpos_handle shared;
     unsigned char *written, *seen;
 
-    ok(mpos_memory_create(2 * UNIT, &shared));
+    ok(mpos_memory_create(2 * UNIT, 0, &shared));
     written = map(shared, 2 * UNIT);
     seen = map_part(shared, UNIT, UNIT, true);
     cr_assert(is_all(seen, 0, UNIT));
@@ -654,14 +655,14 @@ Test(os_file, can_be_synced_by_who_only_reads)
     mpos_close(opened);
 }
 
-Test(os_file, grows_where_memory_grows)
+Test(os_file, grows_where_that_can_be)
 {
     mpos_handle made;
     unsigned char *bytes;
     size_t size = 0;
 
-    if (!mpos_system.memory_grows)
-        cr_skip_test("memory keeps its size here");
+    if (!mpos_system.named_grows)
+        cr_skip_test("files keep their size here");
     create_file("x", SMALL, &made);
     bytes = map(made, FILE_SIZE);
     ok(mpos_memory_grow(made, SMALL, FILE_SIZE));
@@ -871,15 +872,15 @@ static void use_again_and_again(void *argument)
 
 Test(os_file, is_used_by_nobody_while_one_is_alone, .timeout = 90)
 {
-    static size_t times;
+    size_t times = support_scaled(2000);
+    mpos_thread threads[THREADS];
     mpos_handle made;
 
-    times = support_scaled(2000);
     create_file("x", SMALL, &made);
     mpos_close(made);
-    for (int i = 0; i < THREADS; i++)
-        ok(mpos_thread_start(use_again_and_again, &times, NULL));
+    support_start_threads(threads, THREADS, use_again_and_again, &times);
     wait_for(&common->done, THREADS);
+    support_join_threads(threads, THREADS);
     cr_assert_eq(mpi_atomic32_load(&common->failures), 0U);
     cr_log_info("%u of %u alone\n", mpi_atomic32_load(&common->alone),
                 (unsigned)(THREADS * times));
@@ -908,16 +909,17 @@ static void race_to_create(void *argument)
 Test(os_file, is_created_by_one_of_many, .timeout = 90)
 {
     uint32_t rounds = (uint32_t)support_scaled(100);
+    mpos_thread threads[THREADS];
 
     for (uint32_t round = 0; round < rounds; round++) {
         mpi_atomic32_store(&common->asked, 0);
         mpi_atomic32_store(&common->made, 0);
         mpi_atomic32_store(&common->done, 0);
-        for (int i = 0; i < THREADS; i++)
-            ok(mpos_thread_start(race_to_create, &round, NULL));
+        support_start_threads(threads, THREADS, race_to_create, &round);
         wait_for(&common->asked, THREADS);
         mpi_atomic32_store(&common->stage, round + 1);
         wait_for(&common->done, THREADS);
+        support_join_threads(threads, THREADS);
         cr_assert_eq(mpi_atomic32_load(&common->made), 1U);
         support_remove_file(common->path);
     }

@@ -10,6 +10,7 @@
 #include "support/refuse_linux.h"
 #include "support/system.h"
 #include "support/testing.h"
+#include "support/threads.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -291,16 +292,18 @@ static void finish_soon(void *argument)
 Test(os_draft, of_somebody_else_is_waited_for)
 {
     mpos_handle made = 42;
+    mpos_thread thread;
     char text[20];
     int file;
 
     refuse_nameless_files();
     file = lock_draft();
-    ok(mpos_thread_start(finish_soon, NULL, NULL));
+    ok(mpos_thread_start(finish_soon, NULL, &thread));
     cr_assert_eq(create(&made), MP_EEXIST, "%s", mp_error_message());
     cr_assert_eq(made, 42);
     support_read_file(path, text, sizeof(text));
     cr_assert_str_eq(text, "complete");
+    mpos_thread_join(thread);
     close(file);
 }
 
@@ -313,15 +316,17 @@ static void let_go_soon(void *argument)
 Test(os_draft, of_somebody_who_is_killed_is_taken_at_once)
 {
     int64_t before = mpos_now();
-    static int file;
+    mpos_thread thread;
+    int file;
 
     refuse_nameless_files();
     file = lock_draft();
-    ok(mpos_thread_start(let_go_soon, &file, NULL));
+    ok(mpos_thread_start(let_go_soon, &file, &thread));
     /* The locks of who is killed go as if it had closed them. */
     ok(create(&(mpos_handle){0}));
     cr_assert_lt(mpos_now(), before + SECONDS(5));
     cr_assert_not(is_there(draft));
+    mpos_thread_join(thread);
 }
 
 Test(os_draft, that_is_never_finished_is_not_waited_for_for_ever, .timeout = 60)
@@ -384,17 +389,18 @@ static void wait_for(const mpi_atomic32 *number)
 
 static void check_race(uint32_t round)
 {
+    mpos_thread threads[THREADS];
     mpos_handle opened;
     bool is_alone;
 
     mpi_atomic32_store(&asked, 0);
     mpi_atomic32_store(&created, 0);
     mpi_atomic32_store(&done, 0);
-    for (int i = 0; i < THREADS; i++)
-        ok(mpos_thread_start(race_to_create, &round, NULL));
+    support_start_threads(threads, THREADS, race_to_create, &round);
     wait_for(&asked);
     mpi_atomic32_store(&go, round + 1);
     wait_for(&done);
+    support_join_threads(threads, THREADS);
     cr_assert_eq(mpi_atomic32_load(&created), 1U);
     cr_assert_eq(mpi_atomic32_load(&failures), 0U);
     ok(mpos_file_open(path, false, &opened, &is_alone));
@@ -541,6 +547,25 @@ Test(os_room, for_more_is_written_behind_what_is_there)
     mpos_close(made);
 }
 
+Test(os_room, that_was_returned_is_the_systems_again)
+{
+    mpos_handle made;
+    unsigned char *bytes;
+
+    ok(create_sized(FILE_SIZE, &made));
+    bytes = map(made, FILE_SIZE);
+    memset(bytes, 'x', FILE_SIZE);
+    mpos_memory_return(made, FILE_SIZE / 2, FILE_SIZE);
+    /* But for pages of which only a part was returned. */
+    cr_assert_leq(reserved_by(path), (size_t)FILE_SIZE / 2 + 2 * SMALL);
+    cr_assert(is_all(bytes, 'x', FILE_SIZE / 2));
+    ok(mpos_memory_grow(made, FILE_SIZE / 2, FILE_SIZE));
+    cr_assert_geq(reserved_by(path), (size_t)FILE_SIZE);
+    cr_assert(is_all(bytes + FILE_SIZE / 2, 0, FILE_SIZE / 2));
+    mpos_memory_unmap(bytes, FILE_SIZE);
+    mpos_close(made);
+}
+
 Test(os_room, for_memory_without_a_name_is_written_too)
 {
     mpos_handle memory, shared;
@@ -548,7 +573,7 @@ Test(os_room, for_memory_without_a_name_is_written_too)
     char name[40];
 
     refuse_to_allocate();
-    ok(mpos_memory_create(FILE_SIZE, &memory));
+    ok(mpos_memory_create(FILE_SIZE, 0, &memory));
     ok(mpos_memory_grow(memory, FILE_SIZE, (size_t)2 * FILE_SIZE));
     bytes = map(memory, (size_t)2 * FILE_SIZE);
     cr_assert(is_all(bytes, 0, (size_t)2 * FILE_SIZE));
@@ -668,6 +693,28 @@ static size_t room_left(void)
 
 TestSuite(os_disk, .init = set_up_disk, .fini = tear_down_disk);
 
+/* What another file takes meanwhile can't be reserved again. */
+static void check_return(mpos_handle made)
+{
+    char other[sizeof(path) + 8];
+    mpos_handle greedy;
+    size_t before;
+
+    mpos_memory_return(made, FILE_SIZE, DISK_SIZE - SMALL);
+    if (room_left() < (size_t)DISK_SIZE / 2)
+        return; /* this file system can't */
+    snprintf(other, sizeof(other), "%s.other", path);
+    ok(mpos_file_create(other, (mpos_bytes){"x", 1}, DISK_SIZE / 2, 0600,
+                        &greedy));
+    before = room_left();
+    cr_assert_eq(mpos_memory_grow(made, FILE_SIZE, DISK_SIZE - SMALL),
+                 MP_ENOSPC);
+    cr_assert_eq(room_left(), before);
+    mpos_close(greedy);
+    unlink(other);
+    ok(mpos_memory_grow(made, FILE_SIZE, DISK_SIZE - SMALL));
+}
+
 static void check_full_disk(void)
 {
     size_t before = room_left();
@@ -686,6 +733,7 @@ static void check_full_disk(void)
     cr_assert_eq(room_left(), before);
     check_content(made);
     ok(mpos_memory_grow(made, FILE_SIZE, DISK_SIZE - SMALL));
+    check_return(made);
     mpos_close(made);
 }
 

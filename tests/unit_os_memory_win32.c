@@ -332,15 +332,16 @@ Test(os_memory_win32, a_draft_that_another_one_fills_is_waited_for)
 {
     place test = make_place();
     char draft[PATH_SIZE];
+    mpos_thread closer;
     mpos_handle file;
+    HANDLE held;
 
     snprintf(draft, sizeof(draft), "%s" DRAFT, test.path);
-    cr_assert_eq(mpos_thread_start(
-                     close_later,
-                     open_natively(draft, GENERIC_WRITE, 0, CREATE_NEW), NULL),
-                 MP_OK);
+    held = open_natively(draft, GENERIC_WRITE, 0, CREATE_NEW);
+    cr_assert_eq(mpos_thread_start(close_later, held, &closer), MP_OK);
     cr_assert_eq(create_file(test.path, &file), MP_OK, "%s",
                  mp_error_message());
+    mpos_thread_join(closer);
     mpos_close(file);
     support_remove_folder(test.folder);
 }
@@ -541,6 +542,7 @@ Test(os_memory_win32, what_is_no_ordinary_file_is_told_apart)
 Test(os_memory_win32, a_file_that_others_keep_to_themselves_is_waited_for)
 {
     place test = make_place();
+    mpos_thread closer;
     mpos_handle file = 42;
     bool is_alone;
     HANDLE held;
@@ -548,9 +550,10 @@ Test(os_memory_win32, a_file_that_others_keep_to_themselves_is_waited_for)
     cr_assert_eq(create_file(test.path, &file), MP_OK);
     mpos_close(file);
     held = open_natively(test.path, GENERIC_READ, 0, OPEN_EXISTING);
-    cr_assert_eq(mpos_thread_start(close_later, held, NULL), MP_OK);
+    cr_assert_eq(mpos_thread_start(close_later, held, &closer), MP_OK);
     cr_assert_eq(mpos_file_open(test.path, false, &file, &is_alone), MP_OK,
                  "%s", mp_error_message());
+    mpos_thread_join(closer);
     mpos_close(file);
 
     file = 42;
@@ -685,8 +688,8 @@ Test(os_memory_win32, a_file_is_the_same_under_any_name)
     cr_assert(CreateHardLinkW(names[1], names[0], NULL));
     cr_assert_eq(mpos_file_open(other, true, &files[2], &is_alone), MP_OK);
     cr_assert(is_same(files[0], files[2]));
-    cr_assert_eq(mpos_memory_create(1, &sections[0]), MP_OK);
-    cr_assert_eq(mpos_memory_create(1, &sections[1]), MP_OK);
+    cr_assert_eq(mpos_memory_create(1, 0, &sections[0]), MP_OK);
+    cr_assert_eq(mpos_memory_create(1, 0, &sections[1]), MP_OK);
     cr_assert(is_same(sections[0], sections[1]));
     cr_assert_not(is_same(sections[0], files[0]));
     mpos_close(files[0]);
@@ -707,7 +710,7 @@ Test(os_memory_win32, only_a_file_is_written_to_the_disk)
     HANDLE native;
 
     cr_assert_eq(create_file(test.path, &memory[0]), MP_OK);
-    cr_assert_eq(mpos_memory_create(1000, &memory[1]), MP_OK);
+    cr_assert_eq(mpos_memory_create(1000, 0, &memory[1]), MP_OK);
     cr_assert_eq(mpos_memory_map(memory[0], &extent, (void **)&address), MP_OK);
     strcpy(address, "synced");
     cr_assert_eq(mpos_memory_sync(memory[0], address, 1000), MP_OK, "%s",
@@ -749,7 +752,7 @@ Test(os_memory_win32, a_child_inherits_files_and_sections_alike)
 
     cr_assert_eq(create_file(test.path, &memory), MP_OK);
     change_in_child(memory);
-    cr_assert_eq(mpos_memory_create(65546, &memory), MP_OK);
+    cr_assert_eq(mpos_memory_create(65546, 0, &memory), MP_OK);
     change_in_child(memory);
     cr_assert_eq(mpos_named_create("inherited", image(), 65546, 0, &memory),
                  MP_OK);
@@ -929,7 +932,9 @@ Test(os_memory_win32, what_is_too_large_is_refused_at_once)
 
     choose_name(name);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        cr_assert_eq(mpos_memory_create(sizes[i], &handle), MP_ENOMEM);
+        cr_assert_eq(mpos_memory_create(sizes[i], 0, &handle), MP_ENOMEM);
+        cr_assert_eq(mpos_memory_create(1, sizes[i], &handle), MP_ENOMEM, "%s",
+                     mp_error_message());
         cr_assert_eq(mpos_shm_create(name, sizes[i], &handle), MP_ENOMEM, "%s",
                      mp_error_message());
         cr_assert_eq(mpos_shm_open(name, &handle), MP_ENOTFOUND);

@@ -592,7 +592,7 @@ Test(os_spawn, exactly_the_listed_handles_are_inherited)
     char variable[96];
 
     ok(mpos_pipe(&reader, &writer));
-    ok(mpos_memory_create(100, &memory));
+    ok(mpos_memory_create(100, 0, &memory));
     listed[0] = memory;
     listed[1] = reader;
     listed[2] = memory;
@@ -731,7 +731,7 @@ static void use_handles_without_standard(void)
         arrived.count != 1)
         _exit(95);
     check_above_standard(arrived.handles[0]);
-    if (mpos_memory_create(10, &copy) != MP_OK)
+    if (mpos_memory_create(10, 0, &copy) != MP_OK)
         _exit(96);
     check_above_standard(copy);
     if (mpos_spawn(&child, &options) != MP_OK)
@@ -1025,6 +1025,7 @@ static void start_fated_and_end(void *argument)
 Test(os_process, thread_that_ends_takes_no_child_with_it)
 {
     fated job;
+    mpos_thread thread;
     mpos_handle reader;
     char byte;
     size_t got = 1;
@@ -1032,11 +1033,12 @@ Test(os_process, thread_that_ends_takes_no_child_with_it)
     if (strcmp(mpos_system.system, "linux") != 0)
         cr_skip_test("the parent is a process there, not a thread");
     ok(mpos_pipe(&reader, &job.done));
-    ok(mpos_thread_start(start_fated_and_end, &job, NULL));
+    ok(mpos_thread_start(start_fated_and_end, &job, &thread));
     ok(mpos_read(reader, &byte, 1, &got));
     cr_assert_eq(got, 1U);
     ok(mpos_read(reader, &byte, 1, &got));
     cr_assert_eq(got, 0U);
+    mpos_thread_join(thread);
     mpos_close(reader);
     cr_assert_eq(end_of(&job.child), 2, "it is told to watch by itself");
 }
@@ -1201,34 +1203,49 @@ Test(os_handle, foreign_pipe_gives_an_error_and_no_signal)
     close(ends[1]);
 }
 
+typedef struct late_reader {
+    mpos_handle reader;
+    size_t total;
+    mp_error error;
+} late_reader;
+
+/* Until the end. */
 static void read_late(void *argument)
 {
+    late_reader *it = argument;
     char text[4096];
     size_t got = 1;
 
     mpos_sleep_until(mpos_now() + MILLISECONDS(30));
-    while (mpos_read(*(mpos_handle *)argument, text, sizeof(text), &got) ==
-               MP_OK &&
-           got > 0)
-        ;
+    while (it->error == MP_OK && got > 0) {
+        it->error = mpos_read(it->reader, text, sizeof(text), &got);
+        if (it->error == MP_OK)
+            it->total += got;
+    }
 }
 
 Test(os_handle, foreign_non_blocking_end_blocks_all_the_same)
 {
     static char data[1 << 20];
     mpos_bytes part = {data, sizeof(data)};
-    mpos_handle reader, writer;
+    late_reader late = {.error = MP_OK};
+    mpos_thread thread;
+    mpos_handle writer;
     size_t written = 0;
 
-    ok(mpos_pipe(&reader, &writer));
+    ok(mpos_pipe(&late.reader, &writer));
     fcntl((int)writer, F_SETFL, O_NONBLOCK);
-    fcntl((int)reader, F_SETFL, O_NONBLOCK);
-    ok(mpos_thread_start(read_late, &reader, NULL));
+    fcntl((int)late.reader, F_SETFL, O_NONBLOCK);
+    ok(mpos_thread_start(read_late, &late, &thread));
     while (part.size > 0) {
         ok(mpos_write(writer, &part, 1, &written));
         part.size -= written;
     }
     mpos_close(writer);
+    mpos_thread_join(thread);
+    ok(late.error);
+    cr_assert_eq(late.total, sizeof(data), "it has come to the end");
+    mpos_close(late.reader);
 }
 
 /* -- Modules --------------------------------------------------------------- */
@@ -1313,7 +1330,7 @@ Test(os_handle, no_descriptor_left_is_an_error_that_leaves_nothing)
     check_full(mpos_pipe(&first, &second));
     check_full(mpos_channel(&first, &second));
     check_full(mpos_duplicate(1, &first));
-    check_full(mpos_memory_create(10, &first));
+    check_full(mpos_memory_create(10, 0, &first));
     check_full(mpos_spawn(&process, &options));
     check_full(mpos_fork(&process, &is_child));
     cr_assert_lt(mpos_attach(&process, getpid(), 0), 0);
@@ -1383,7 +1400,7 @@ static void use_everything_once(void)
     ok(mpos_channel(&left, &right));
     mpos_close(left);
     mpos_close(right);
-    ok(mpos_memory_create(10, &left));
+    ok(mpos_memory_create(10, 0, &left));
     mpos_close(left);
 }
 
@@ -1508,6 +1525,7 @@ Test(os_named, plain_unlink_waits_for_one_who_removes_what_is_unused)
 {
     static mpi_atomic32 has_ended;
     int64_t deadline = mpos_now() + SECONDS(20);
+    mpos_thread thread;
     mpos_handle made;
     int file;
 
@@ -1516,7 +1534,7 @@ Test(os_named, plain_unlink_waits_for_one_who_removes_what_is_unused)
     file = open(named_path(), O_RDWR | O_CLOEXEC);
     /* As who removes it holds it, between the look and unlink(). */
     cr_assert_eq(flock(file, LOCK_EX), 0);
-    ok(mpos_thread_start(unlink_plainly, &has_ended, NULL));
+    ok(mpos_thread_start(unlink_plainly, &has_ended, &thread));
     mpos_sleep_until(mpos_now() + MILLISECONDS(100));
     cr_assert_eq(mpi_atomic32_load(&has_ended), 0U);
     cr_assert_eq(unlink(named_path()), 0);
@@ -1524,6 +1542,7 @@ Test(os_named, plain_unlink_waits_for_one_who_removes_what_is_unused)
     while (mpi_atomic32_load(&has_ended) == 0 && mpos_now() < deadline)
         mpos_sleep_until(mpos_now() + MILLISECONDS(1));
     cr_assert_eq(mpi_atomic32_load(&has_ended), 1U, "it was gone");
+    mpos_thread_join(thread);
 }
 
 /* As a user who is not root: nobody. */
@@ -1696,10 +1715,10 @@ static int create_without_room(void)
         return 2;
     if (mpos_named_open(own_name, &made) != MP_ENOTFOUND)
         return 3;
-    if (mpos_memory_create(4096, &memory) != MP_OK)
+    if (mpos_memory_create(4096, 0, &memory) != MP_OK)
         return 4;
     if (mpos_memory_grow(memory, 4096, IMAGE_SIZE) != MP_ENOSPC ||
-        mpos_memory_create(IMAGE_SIZE, &made) != MP_ENOSPC)
+        mpos_memory_create(IMAGE_SIZE, 0, &made) != MP_ENOSPC)
         return mpos_system.memory_grows ? 5 : 0;
     return made == 42 ? 0 : 6;
 }
@@ -1887,6 +1906,7 @@ Test(os_thread, main_thread_may_end_before_its_process)
 
     ok(mpos_fork(&child, &is_child));
     if (is_child) {
+        /* It ends the process: nobody is left to join it. */
         ok(mpos_thread_start(exit_when_told, NULL, NULL));
         ok(mpos_at_thread_end(end_first));
         pthread_exit(NULL);

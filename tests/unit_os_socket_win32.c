@@ -126,6 +126,8 @@ static int end_of(mpos_process *child)
 
 /* -- Two ends -------------------------------------------------------------- */
 
+static const mpos_address loopback = {.family = MPOS_INET, .name = "127.0.0.1"};
+
 typedef struct couple {
     mpos_address address;
     mpos_handle listener;
@@ -143,16 +145,32 @@ static bool is_ready(mpos_handle handle, mpos_wait_kind kind, int64_t deadline)
     return item.is_ready;
 }
 
-static couple join(mpos_family family)
+static void listen_and_connect(couple *two, unsigned backlog)
 {
-    couple two = {.address = {.family = family}};
+    ok(mpos_listen(&two->address, backlog, &two->listener));
+    ok(mpos_connect(&two->address, in_seconds(20), &two->client));
+}
+
+static void accept_client(couple *two)
+{
     mpos_address peer;
 
-    ok(mpos_listen(&two.address, 16, &two.listener));
-    ok(mpos_connect(&two.address, in_seconds(20), &two.client));
-    cr_assert(is_ready(two.listener, MPOS_WAIT_LISTENER, in_seconds(20)));
-    ok(mpos_accept(two.listener, &two.address, &peer, &two.server));
+    cr_assert(is_ready(two->listener, MPOS_WAIT_LISTENER, in_seconds(20)));
+    ok(mpos_accept(two->listener, &two->address, &peer, &two->server));
+}
+
+static couple join_at(mpos_address address, unsigned backlog)
+{
+    couple two = {.address = address};
+
+    listen_and_connect(&two, backlog);
+    accept_client(&two);
     return two;
+}
+
+static couple join(mpos_family family)
+{
+    return join_at((mpos_address){.family = family}, 16);
 }
 
 static void part(const couple *two)
@@ -173,6 +191,15 @@ static void hear(mpos_handle pipe, const char *expected)
     text[got] = '\0';
     cr_assert_str_eq(text, expected);
     cr_assert_eq(left, 0);
+}
+
+static void hear_the_end(mpos_handle pipe)
+{
+    char byte;
+    size_t got;
+    size_t left;
+
+    cr_assert_eq(mpos_recv_message(pipe, &byte, 1, &got, &left), MP_EEOF);
 }
 
 /* -- Messages -------------------------------------------------------------- */
@@ -328,16 +355,13 @@ Test(os_socket_win32, message_may_be_larger_than_the_buffer)
 Test(os_socket_win32, end_of_a_pipe_is_told_to_both_sides)
 {
     couple two = join(MPOS_PIPE);
-    char byte;
-    size_t got;
-    size_t left;
 
     ok(mpos_send_message(two.client, "last", 4));
     mpos_close(two.client);
     two.client = MPOS_NONE;
     hear(two.server, "last");
     cr_assert(is_ready(two.server, MPOS_WAIT_READ, 0));
-    cr_assert_eq(mpos_recv_message(two.server, &byte, 1, &got, &left), MP_EEOF);
+    hear_the_end(two.server);
     cr_assert_eq(mpos_send_message(two.server, "x", 1), MP_EPIPE);
     part(&two);
 }
@@ -368,13 +392,11 @@ static DWORD WINAPI listen_there(void *two)
 Test(os_socket_win32, listener_outlives_the_thread_that_made_it)
 {
     couple two = {.address = {.family = MPOS_PIPE}};
-    mpos_address peer;
     HANDLE thread = CreateThread(NULL, 0, listen_there, &two, 0, NULL);
 
     cr_assert_eq(join_thread(thread), 0);
     ok(mpos_connect(&two.address, in_seconds(20), &two.client));
-    cr_assert(is_ready(two.listener, MPOS_WAIT_LISTENER, in_seconds(20)));
-    ok(mpos_accept(two.listener, &two.address, &peer, &two.server));
+    accept_client(&two);
     ok(mpos_send_message(two.client, "hello", 5));
     hear(two.server, "hello");
     part(&two);
@@ -383,20 +405,14 @@ Test(os_socket_win32, listener_outlives_the_thread_that_made_it)
 Test(os_socket_win32, client_that_has_left_is_accepted_with_what_it_said)
 {
     couple two = {.address = {.family = MPOS_PIPE}};
-    mpos_address peer;
-    char byte;
-    size_t got;
-    size_t left;
 
-    ok(mpos_listen(&two.address, 1, &two.listener));
-    ok(mpos_connect(&two.address, in_seconds(20), &two.client));
+    listen_and_connect(&two, 1);
     ok(mpos_send_message(two.client, "bye", 3));
     mpos_close(two.client);
     two.client = MPOS_NONE;
-    cr_assert(is_ready(two.listener, MPOS_WAIT_LISTENER, in_seconds(20)));
-    ok(mpos_accept(two.listener, &two.address, &peer, &two.server));
+    accept_client(&two);
     hear(two.server, "bye");
-    cr_assert_eq(mpos_recv_message(two.server, &byte, 1, &got, &left), MP_EEOF);
+    hear_the_end(two.server);
     part(&two);
 }
 
@@ -405,8 +421,7 @@ Test(os_socket_win32, client_waits_while_the_pipe_is_busy)
     couple two = {.address = {.family = MPOS_PIPE}};
     mpos_handle second;
 
-    ok(mpos_listen(&two.address, 1, &two.listener));
-    ok(mpos_connect(&two.address, in_seconds(20), &two.client));
+    listen_and_connect(&two, 1);
     cr_assert_eq(mpos_connect(&two.address, 0, &second), MP_TIMED_OUT);
     cr_assert_eq(mpos_connect(&two.address, mpos_now() + SECOND / 10, &second),
                  MP_TIMED_OUT);
@@ -426,17 +441,13 @@ Test(os_socket_win32, listener_closed_while_clients_connect_sends_them_away)
 {
     couple two = {.address = {.family = MPOS_PIPE}};
     HANDLE thread;
-    char byte;
-    size_t got;
-    size_t left;
 
-    ok(mpos_listen(&two.address, 1, &two.listener));
-    ok(mpos_connect(&two.address, in_seconds(20), &two.client));
+    listen_and_connect(&two, 1);
     thread = CreateThread(NULL, 0, connect_there, &two, 0, NULL);
     Sleep(100);
     mpos_listener_close(two.listener, &two.address, true);
     cr_assert_eq((mp_error)(int)join_thread(thread), MP_ENOTFOUND);
-    cr_assert_eq(mpos_recv_message(two.client, &byte, 1, &got, &left), MP_EEOF);
+    hear_the_end(two.client);
     mpos_close(two.client);
 }
 
@@ -480,25 +491,33 @@ Test(os_socket_win32, nothing_is_left_open)
 
 /* -- Sockets --------------------------------------------------------------- */
 
-Test(os_socket_win32, socket_can_be_inherited_and_used_without_winsock)
+static void say_hello(mpos_handle stream)
 {
-    couple two = {.address = {.family = MPOS_INET, .name = "127.0.0.1"}};
     const mpos_bytes hello = {"hello", 5};
-    mpos_address peer;
-    mpos_process child;
+    size_t size;
+
+    ok(mpos_write(stream, &hello, 1, &size));
+}
+
+/* 0: the stream is at its end. */
+static void hear_size(mpos_handle stream, size_t expected)
+{
     char text[8];
     size_t size;
 
-    ok(mpos_listen(&two.address, 1, &two.listener));
-    ok(mpos_connect(&two.address, in_seconds(20), &two.client));
-    cr_assert(is_ready(two.listener, MPOS_WAIT_LISTENER, in_seconds(20)));
-    ok(mpos_accept(two.listener, &two.address, &peer, &two.server));
-    child = start("echo", two.server);
+    ok(mpos_read(stream, text, sizeof(text), &size));
+    cr_assert_eq(size, expected);
+}
+
+Test(os_socket_win32, socket_can_be_inherited_and_used_without_winsock)
+{
+    couple two = join_at(loopback, 1);
+    mpos_process child = start("echo", two.server);
+
     mpos_close(two.server);
-    ok(mpos_write(two.client, &hello, 1, &size));
+    say_hello(two.client);
     cr_assert(is_ready(two.client, MPOS_WAIT_SOCKET, in_seconds(20)));
-    ok(mpos_read(two.client, text, sizeof(text), &size));
-    cr_assert_eq(size, 5);
+    hear_size(two.client, 5);
     two.server = two.client;
     two.client = MPOS_NONE;
     part(&two);
@@ -507,27 +526,17 @@ Test(os_socket_win32, socket_can_be_inherited_and_used_without_winsock)
 
 Test(os_socket_win32, copy_of_a_socket_is_as_good)
 {
-    couple two = {.address = {.family = MPOS_INET, .name = "127.0.0.1"}};
-    const mpos_bytes hello = {"hello", 5};
-    mpos_address peer;
+    couple two = join_at(loopback, 1);
     mpos_handle copy;
-    char text[8];
-    size_t size;
 
-    ok(mpos_listen(&two.address, 1, &two.listener));
-    ok(mpos_connect(&two.address, in_seconds(20), &two.client));
-    cr_assert(is_ready(two.listener, MPOS_WAIT_LISTENER, in_seconds(20)));
-    ok(mpos_accept(two.listener, &two.address, &peer, &two.server));
     ok(mpos_duplicate(two.client, &copy));
     mpos_close(two.client);
     two.client = copy;
-    ok(mpos_write(two.client, &hello, 1, &size));
-    ok(mpos_read(two.server, text, sizeof(text), &size));
-    cr_assert_eq(size, 5);
+    say_hello(two.client);
+    hear_size(two.server, 5);
     mpos_close(two.client);
     two.client = MPOS_NONE;
-    ok(mpos_read(two.server, text, sizeof(text), &size));
-    cr_assert_eq(size, 0);
+    hear_size(two.server, 0);
     part(&two);
 }
 
@@ -574,16 +583,9 @@ typedef struct many {
 static couple join_here(mpos_family family, mpos_wait_item *item,
                         mpos_wait_kind kind)
 {
-    couple two = {.address = {.family = family,
-                              .name = {family == MPOS_INET ? '1' : '\0'}}};
-    mpos_address peer;
+    const mpos_address pipe = {.family = MPOS_PIPE};
+    couple two = join_at(family == MPOS_INET ? loopback : pipe, 1);
 
-    if (family == MPOS_INET)
-        memcpy(two.address.name, "127.0.0.1", sizeof("127.0.0.1"));
-    ok(mpos_listen(&two.address, 1, &two.listener));
-    ok(mpos_connect(&two.address, in_seconds(20), &two.client));
-    cr_assert(is_ready(two.listener, MPOS_WAIT_LISTENER, in_seconds(20)));
-    ok(mpos_accept(two.listener, &two.address, &peer, &two.server));
     *item = (mpos_wait_item){two.server, kind, false};
     return two;
 }
@@ -616,7 +618,7 @@ static couple make(many_kind kind, size_t i, mpos_wait_item *item)
 
 static void wake_up(many_kind kind, couple *two)
 {
-    mpos_address loopback = two->address;
+    mpos_address address = two->address;
 
     switch (kind) {
     case MANY_PIPES:
@@ -630,9 +632,9 @@ static void wake_up(many_kind kind, couple *two)
         SetEvent((HANDLE)two->server);
         break;
     default:
-        if (loopback.family == MPOS_INET)
-            loopback.name[0] = '\0';
-        ok(mpos_connect(&loopback, in_seconds(20), &two->client));
+        if (address.family == MPOS_INET)
+            address.name[0] = '\0';
+        ok(mpos_connect(&address, in_seconds(20), &two->client));
         break;
     }
 }
@@ -773,18 +775,27 @@ static void hear_byte(mpos_handle handle, char expected)
     cr_assert_eq(byte, expected);
 }
 
+/* A pipe's reader; the writer, *number there, the child alone has. */
+static mpos_handle give_writer(const mpos_process *child, uint64_t *number)
+{
+    mpos_handle reader, writer;
+
+    ok(mpos_pipe(&reader, &writer));
+    ok(mpos_handle_give(child->pid, child->start_time, writer, number));
+    mpos_close(writer);
+    return reader;
+}
+
 Test(os_socket_win32, handle_is_given_to_a_process_that_runs)
 {
-    mpos_handle ours, theirs, reader, writer;
+    mpos_handle ours, theirs, reader;
     mpos_process child;
     uint64_t number = 0;
 
     ok(mpos_channel(&ours, &theirs));
     child = start("numbers", theirs);
     mpos_close(theirs);
-    ok(mpos_pipe(&reader, &writer));
-    ok(mpos_handle_give(child.pid, child.start_time, writer, &number));
-    mpos_close(writer);
+    reader = give_writer(&child, &number);
     tell_number(ours, number);
     hear_byte(reader, 'x');
     hear_byte(ours, 'y');
@@ -797,12 +808,9 @@ Test(os_socket_win32, handle_is_given_to_a_process_that_runs)
 Test(os_socket_win32, handle_that_is_revoked_is_closed_there)
 {
     mpos_process child = start("sleep", MPOS_NONE);
-    mpos_handle reader, writer;
     uint64_t number = 0;
+    mpos_handle reader = give_writer(&child, &number);
 
-    ok(mpos_pipe(&reader, &writer));
-    ok(mpos_handle_give(child.pid, child.start_time, writer, &number));
-    mpos_close(writer);
     cr_assert_not(is_ready(reader, MPOS_WAIT_READ, mpos_now() + SECOND / 20));
     mpos_handle_revoke(child.pid, child.start_time, number);
     cr_assert(is_ready(reader, MPOS_WAIT_READ, in_seconds(20)));
@@ -814,12 +822,9 @@ Test(os_socket_win32, handles_given_to_a_process_die_with_it)
 {
     size_t before = support_open_handles();
     mpos_process child = start("sleep", MPOS_NONE);
-    mpos_handle reader, writer;
     uint64_t number = 0;
+    mpos_handle reader = give_writer(&child, &number);
 
-    ok(mpos_pipe(&reader, &writer));
-    ok(mpos_handle_give(child.pid, child.start_time, writer, &number));
-    mpos_close(writer);
     kill_and_reap(&child);
     cr_assert(is_ready(reader, MPOS_WAIT_READ, in_seconds(20)));
     mpos_close(reader);

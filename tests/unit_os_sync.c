@@ -12,6 +12,7 @@
 #include "support/constructor.h"
 #include "support/system.h"
 #include "support/testing.h"
+#include "support/threads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,7 +240,7 @@ SUPPORT_CONSTRUCTOR(play_role)
 /* size: how much of it is mapped, there or not. */
 static void set_up_mapping(size_t size)
 {
-    ok(mpos_memory_create(SMALL, &memory));
+    ok(mpos_memory_create(SMALL, LARGE, &memory));
     snprintf(key, sizeof(key), "unit-os-sync-%lld", (long long)mpos_pid());
     map_common(size);
     common->passenger = MPOS_NONE;
@@ -372,8 +373,9 @@ static void sleep_once(void *argument)
 Test(os_word, wake_ends_a_sleep_though_nothing_has_changed)
 {
     int64_t patience = mpos_now() + PATIENCE;
+    mpos_thread thread;
 
-    ok(mpos_thread_start(sleep_once, NULL, NULL));
+    ok(mpos_thread_start(sleep_once, NULL, &thread));
     wait_for_count(&common->asleep, 1);
     /* Again and again: it may not have been asleep yet. */
     while (mpi_atomic32_load(&common->awake) == 0) {
@@ -381,6 +383,7 @@ Test(os_word, wake_ends_a_sleep_though_nothing_has_changed)
         mpos_word_wake(&common->word, queue, 1);
         mpos_sleep_until(mpos_now() + MILLISECONDS(1));
     }
+    mpos_thread_join(thread);
 }
 
 /* -- Several sleepers ------------------------------------------------------ */
@@ -394,22 +397,24 @@ static void sleep_until_changed(void *argument)
     mpi_atomic32_add(&common->awake, 1);
 }
 
-static void start_sleepers(void)
+static void start_sleepers(mpos_thread *threads)
 {
-    for (int i = 0; i < SLEEPERS; i++)
-        ok(mpos_thread_start(sleep_until_changed, NULL, NULL));
+    support_start_threads(threads, SLEEPERS, sleep_until_changed, NULL);
     wait_for_count(&common->asleep, SLEEPERS);
     mpos_sleep_until(mpos_now() + MILLISECONDS(50)); /* so that most sleep */
 }
 
 static void check_woken(uint32_t asked)
 {
-    start_sleepers();
+    mpos_thread threads[SLEEPERS];
+
+    start_sleepers(threads);
     mpi_atomic32_store(&common->word.value, 1);
     mpos_word_wake(&common->word, queue, asked);
     wait_for_count(&common->awake, asked < SLEEPERS ? asked : SLEEPERS);
     mpos_word_wake(&common->word, queue, UINT32_MAX);
     wait_for_count(&common->awake, SLEEPERS);
+    support_join_threads(threads, SLEEPERS);
     cr_assert_eq(mpi_atomic32_load(&common->failures), 0U);
 }
 
@@ -456,10 +461,12 @@ static void check_ping_pong(int64_t before)
 Test(os_word, no_wake_is_lost_between_two_threads, .timeout = 90)
 {
     int64_t before = mpos_now();
+    mpos_thread thread;
 
-    ok(mpos_thread_start(play_in_thread, NULL, NULL));
+    ok(mpos_thread_start(play_in_thread, NULL, &thread));
     cr_assert(play(&common->word, 0, support_scaled(PAIRS)));
     wait_for_count(&common->done, 1);
+    mpos_thread_join(thread);
     check_ping_pong(before);
 }
 
@@ -486,12 +493,14 @@ Test(os_word, mutex_of_it_never_hangs_among_threads_and_processes,
      .timeout = 90)
 {
     mpos_process children[2];
+    mpos_thread thread;
 
     start(&children[0], "count");
     start(&children[1], "count");
-    ok(mpos_thread_start(count_in_thread, NULL, NULL));
+    ok(mpos_thread_start(count_in_thread, NULL, &thread));
     cr_assert(count_up(support_scaled(PAIRS)));
     wait_for_count(&common->done, 1);
+    mpos_thread_join(thread);
     cr_assert_eq(end_of(&children[0]), 0);
     cr_assert_eq(end_of(&children[1]), 0);
     cr_assert_eq(common->counter, 4 * (uint64_t)support_scaled(PAIRS));
@@ -562,6 +571,44 @@ Test(os_memory, growth_is_seen_by_who_has_mapped_it_before)
     set_word(&common->stage, 2);
     cr_assert_eq(end_of(&child), 0);
     cr_assert_eq(bytes[LARGE / 2], 43);
+}
+
+Test(os_memory, what_was_returned_is_reserved_again)
+{
+    unsigned char *bytes;
+    size_t size = 0;
+
+    set_up_growing();
+    bytes = (unsigned char *)common;
+    ok(mpos_memory_grow(memory, SMALL, LARGE));
+    memset(bytes + SMALL, 'x', LARGE - SMALL);
+    mpos_memory_return(memory, LARGE / 4, LARGE / 2);
+    mpos_memory_return(memory, LARGE / 2, LARGE / 2);
+    ok(mpos_memory_grow(memory, LARGE / 4, LARGE / 2));
+    for (size_t i = SMALL; i < LARGE; i++) {
+        bool was_kept = i < LARGE / 4 || i >= LARGE / 2;
+
+        cr_assert(bytes[i] == 'x' || (!was_kept && bytes[i] == 0));
+    }
+    memset(bytes + LARGE / 4, 'y', LARGE / 4);
+    ok(mpos_memory_grow(memory, LARGE / 4, LARGE / 2));
+    cr_assert_eq(bytes[LARGE / 4], 'y');
+    ok(mpos_memory_size(memory, &size));
+    cr_assert_geq(size, (size_t)LARGE);
+}
+
+Test(os_memory, an_empty_part_is_returned_for_nothing)
+{
+    mpos_handle fixed;
+    void *address = NULL;
+
+    ok(mpos_memory_create(SMALL, 0, &fixed));
+    ok(mpos_memory_map(fixed, &(mpos_extent){.size = SMALL}, &address));
+    memset(address, 'x', SMALL);
+    mpos_memory_return(fixed, SMALL / 2, SMALL / 2);
+    cr_assert_eq(((unsigned char *)address)[SMALL / 2], 'x');
+    mpos_memory_unmap(address, SMALL);
+    mpos_close(fixed);
 }
 
 Test(os_memory, growth_beyond_what_the_machine_has_is_refused)
@@ -930,19 +977,20 @@ static void race_to_create(void *argument)
 Test(os_named, only_one_of_many_creates, .timeout = 60)
 {
     uint32_t rounds = (uint32_t)support_scaled(200);
+    mpos_thread threads[SLEEPERS];
 
     for (uint32_t round = 0; round < rounds; round++) {
         mpi_atomic32_store(&common->asleep, 0);
         mpi_atomic32_store(&common->awake, 0);
         mpi_atomic32_store(&common->done, 0);
-        for (int i = 0; i < SLEEPERS; i++)
-            ok(mpos_thread_start(race_to_create, &round, NULL));
+        support_start_threads(threads, SLEEPERS, race_to_create, &round);
         wait_for_count(&common->asleep, SLEEPERS);
         set_word(&common->word, round + 1);
         wait_for_count(&common->done, SLEEPERS);
         cr_assert_eq(mpi_atomic32_load(&common->awake), 1U);
         set_word(&common->stage, round + 1);
         wait_for_count(&common->done, 2 * SLEEPERS);
+        support_join_threads(threads, SLEEPERS);
         remove_name();
     }
     cr_assert_eq(mpi_atomic32_load(&common->failures), 0U);
@@ -970,8 +1018,9 @@ Test(os_named, unused_is_never_unlinked_under_one_who_opens_it, .timeout = 60)
 {
     uint32_t wanted = (uint32_t)support_scaled(500);
     int64_t patience = mpos_now() + SECONDS(40);
+    mpos_thread thread;
 
-    ok(mpos_thread_start(open_again_and_again, NULL, NULL));
+    ok(mpos_thread_start(open_again_and_again, NULL, &thread));
     while (mpi_atomic32_load(&common->awake) < wanted) {
         mpos_handle made;
         mp_error error;
@@ -989,6 +1038,7 @@ Test(os_named, unused_is_never_unlinked_under_one_who_opens_it, .timeout = 60)
     }
     mpi_atomic32_store(&common->word.value, 1);
     wait_for_count(&common->done, 1);
+    mpos_thread_join(thread);
     cr_assert_eq(mpi_atomic32_load(&common->failures), 0U);
     remove_name();
 }
@@ -1083,13 +1133,14 @@ static void ask_and_end(void *argument)
 /* SLEEPERS threads ask so many times; so many calls are right. */
 static void check_ends(int times, uint32_t expected)
 {
+    mpos_thread threads[SLEEPERS];
+
     mpi_atomic32_store(&threads_running, 0);
     mpi_atomic32_store(&ends, 0);
-    for (int i = 0; i < SLEEPERS; i++)
-        ok(mpos_thread_start(ask_and_end, &times, NULL));
+    support_start_threads(threads, SLEEPERS, ask_and_end, &times);
     wait_for_count(&threads_running, SLEEPERS);
     wait_for_count(&ends, expected);
-    mpos_sleep_until(mpos_now() + MILLISECONDS(50)); /* one too many? */
+    support_join_threads(threads, SLEEPERS); /* one too many? */
     cr_assert_eq(mpi_atomic32_load(&ends), expected);
     cr_assert_eq(mpi_atomic32_load(&wrong_ends), 0U);
     cr_assert_eq(mpi_atomic32_load(&failures), 0U);
@@ -1130,8 +1181,11 @@ static void ask_for_own_end(void *argument)
 
 Test(os_thread, end_is_told_in_the_thread_that_ends)
 {
-    ok(mpos_thread_start(ask_for_own_end, NULL, NULL));
+    mpos_thread thread;
+
+    ok(mpos_thread_start(ask_for_own_end, NULL, &thread));
     wait_for_count(&ends, 1);
+    mpos_thread_join(thread);
     cr_assert_eq(telling_thread, asking_thread);
     cr_assert_neq(telling_thread, mpos_thread_id());
     cr_assert_eq(mpi_atomic32_load(&failures), 0U);

@@ -875,6 +875,7 @@ Test(os_win32, waits_for_any_of_1000_pipes, .timeout = 60)
 {
     static mpos_wait_item items[MANY_ITEMS];
     static mpos_handle writers[MANY_ITEMS];
+    mpos_thread thread;
     char byte = 0;
 
     for (size_t i = 0; i < MANY_ITEMS; i++) {
@@ -883,13 +884,14 @@ Test(os_win32, waits_for_any_of_1000_pipes, .timeout = 60)
     }
     cr_assert_eq(mpos_wait(items, MANY_ITEMS, mpos_now() + SECOND / 20),
                  MP_TIMED_OUT);
-    cr_assert_eq(mpos_thread_start(write_later, (void *)writers[777], NULL),
+    cr_assert_eq(mpos_thread_start(write_later, (void *)writers[777], &thread),
                  MP_OK);
     cr_assert_eq(mpos_wait(items, MANY_ITEMS, in_seconds(20)), MP_OK);
     cr_assert_eq(count_ready(items, MANY_ITEMS), 1);
     cr_assert(items[777].is_ready);
     cr_assert(hear(items[777].handle, &byte, 1));
     cr_assert_eq(byte, '!');
+    mpos_thread_join(thread);
 
     mpos_close(writers[3]); /* an end is something to read too */
     cr_assert_eq(mpos_wait(items, MANY_ITEMS, in_seconds(20)), MP_OK);
@@ -945,6 +947,7 @@ Test(os_win32, a_write_of_zero_bytes_is_no_end_of_file)
 {
     mpos_handle reader;
     mpos_handle writer;
+    mpos_thread thread;
     DWORD written;
     OVERLAPPED call = {.hEvent = CreateEventW(NULL, TRUE, FALSE, NULL)};
     char byte = 0;
@@ -952,9 +955,11 @@ Test(os_win32, a_write_of_zero_bytes_is_no_end_of_file)
     cr_assert_eq(mpos_pipe(&reader, &writer), MP_OK);
     WriteFile((HANDLE)writer, "", 0, NULL, &call);
     GetOverlappedResult((HANDLE)writer, &call, &written, TRUE);
-    cr_assert_eq(mpos_thread_start(write_later, (void *)writer, NULL), MP_OK);
+    cr_assert_eq(mpos_thread_start(write_later, (void *)writer, &thread),
+                 MP_OK);
     cr_assert(hear(reader, &byte, 1));
     cr_assert_eq(byte, '!');
+    mpos_thread_join(thread);
 }
 
 typedef struct stream {
@@ -977,13 +982,15 @@ Test(os_win32, a_stream_larger_than_any_buffer_arrives_whole)
     stream all = {.data = malloc(SIZE), .size = SIZE};
     unsigned char *received = malloc(SIZE);
     mpos_handle reader;
+    mpos_thread thread;
 
     cr_assert_eq(mpos_random(all.data, SIZE), MP_OK);
     cr_assert_eq(mpos_pipe(&reader, &all.writer), MP_OK);
-    cr_assert_eq(mpos_thread_start(write_stream, &all, NULL), MP_OK);
+    cr_assert_eq(mpos_thread_start(write_stream, &all, &thread), MP_OK);
     cr_assert(hear(reader, received, SIZE));
     cr_assert_arr_eq(received, all.data, SIZE);
     cr_assert_not(hear(reader, received, 1));
+    mpos_thread_join(thread);
 }
 
 Test(os_win32, parts_are_written_in_order_and_empty_ones_skipped)
@@ -1037,21 +1044,24 @@ Test(os_win32, a_blocked_read_and_a_blocked_wait_see_the_other_end_close)
     mpos_handle left;
     mpos_handle right;
     mpos_wait_item item = {.kind = MPOS_WAIT_READ};
+    mpos_thread thread;
     char byte;
 
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(mpos_channel(&left, &right), MP_OK);
-        cr_assert_eq(mpos_thread_start(close_later, (void *)right, NULL),
+        cr_assert_eq(mpos_thread_start(close_later, (void *)right, &thread),
                      MP_OK);
         item.handle = left;
         if (i == 0)
             cr_assert_eq(mpos_wait(&item, 1, in_seconds(20)), MP_OK);
         cr_assert_not(hear(left, &byte, 1));
+        mpos_thread_join(thread);
         mpos_close(left);
     }
 }
 
-static void read_forever(void *channel)
+/* Nothing comes but the end. */
+static void read_to_the_end(void *channel)
 {
     char byte;
 
@@ -1062,14 +1072,19 @@ Test(os_win32, a_pending_read_does_not_block_a_write)
 {
     mpos_handle left;
     mpos_handle right;
+    mpos_thread thread;
     char text[4] = "";
 
     cr_assert_eq(mpos_channel(&left, &right), MP_OK);
-    cr_assert_eq(mpos_thread_start(read_forever, (void *)left, NULL), MP_OK);
+    cr_assert_eq(mpos_thread_start(read_to_the_end, (void *)left, &thread),
+                 MP_OK);
     mpos_sleep_until(mpos_now() + SECOND / 20);
     tell(left, "abc", 3);
     cr_assert(hear(right, text, 3));
     cr_assert_str_eq(text, "abc");
+    mpos_close(right);
+    mpos_thread_join(thread);
+    mpos_close(left);
 }
 
 Test(os_win32, handles_and_fork_are_refused_with_a_sentence)
@@ -1177,7 +1192,7 @@ Test(os_win32, memory_is_zeroed_and_shared_with_a_child)
     size_t size = 0;
     mpos_process child;
 
-    cr_assert_eq(mpos_memory_create(5000, &memory), MP_OK);
+    cr_assert_eq(mpos_memory_create(5000, 0, &memory), MP_OK);
     cr_assert_eq(mpos_memory_size(memory, &size), MP_OK);
     cr_assert_geq(size, 5000);
     cr_assert_lt(size, 5000 + 65536);
@@ -1198,7 +1213,7 @@ Test(os_win32, memory_is_zeroed_and_shared_with_a_child)
 Test(os_win32, memory_that_is_not_there_is_refused_at_once)
 {
     mpos_handle memory = MPOS_NONE;
-    mp_error err = mpos_memory_create(SIZE_MAX / 2, &memory);
+    mp_error err = mpos_memory_create(SIZE_MAX / 2, 0, &memory);
 
     cr_assert_lt(err, 0);
     cr_assert_eq(memory, MPOS_NONE);
@@ -1300,7 +1315,7 @@ static word_test begin_words(void)
 
     snprintf(test.key, sizeof(test.key), "unit-os-win32-%lld",
              (long long)mpos_pid());
-    cr_assert_eq(mpos_memory_create(sizeof(words), &test.memory), MP_OK);
+    cr_assert_eq(mpos_memory_create(sizeof(words), 0, &test.memory), MP_OK);
     test.shared = map_words(test.memory);
     test.queue = open_queue(test.key);
     return test;
@@ -1343,6 +1358,7 @@ typedef struct word_sleeper {
     mpos_handle queue;
     mpi_atomic32 *asleep;
     mpi_atomic32 is_awake;
+    mpos_thread thread;
 } word_sleeper;
 
 static void sleep_once(void *argument)
@@ -1352,6 +1368,16 @@ static void sleep_once(void *argument)
     mpi_atomic32_add(sleeper->asleep, 1);
     mpos_word_wait(sleeper->word, sleeper->queue, 0, MPOS_FOREVER);
     mpi_atomic32_store(&sleeper->is_awake, 1);
+}
+
+static void begin_sleeper(word_sleeper *sleeper, const word_test *test,
+                          size_t word)
+{
+    *sleeper = (word_sleeper){.word = &test->shared->word[word],
+                              .queue = test->queue,
+                              .asleep = &test->shared->asleep};
+    cr_assert_eq(mpos_thread_start(sleep_once, sleeper, &sleeper->thread),
+                 MP_OK);
 }
 
 static bool wakes_up(const word_sleeper *sleeper, int64_t patience)
@@ -1366,6 +1392,12 @@ static bool wakes_up(const word_sleeper *sleeper, int64_t patience)
     return true;
 }
 
+static void end_sleeper(const word_sleeper *sleeper)
+{
+    cr_assert(wakes_up(sleeper, 10 * SECOND));
+    mpos_thread_join(sleeper->thread);
+}
+
 /* The system serves in order: the wrong ones get the kick first. */
 Test(os_win32, a_wake_finds_its_word_among_all_that_share_the_queue)
 {
@@ -1374,24 +1406,20 @@ Test(os_win32, a_wake_finds_its_word_among_all_that_share_the_queue)
     word_sleeper wanted;
 
     for (uint32_t i = 0; i < 4; i++) {
-        others[i] = (word_sleeper){
-            &test.shared->word[0], test.queue, &test.shared->asleep, {0}};
-        cr_assert_eq(mpos_thread_start(sleep_once, &others[i], NULL), MP_OK);
+        begin_sleeper(&others[i], &test, 0);
         wait_until_asleep(test.shared, i + 1);
     }
     for (uint32_t i = 0; i < 10; i++) {
-        wanted = (word_sleeper){
-            &test.shared->word[1], test.queue, &test.shared->asleep, {0}};
-        cr_assert_eq(mpos_thread_start(sleep_once, &wanted, NULL), MP_OK);
+        begin_sleeper(&wanted, &test, 1);
         wait_until_asleep(test.shared, 5 + i);
         mpos_word_wake(&test.shared->word[1], test.queue, 1);
-        cr_assert(wakes_up(&wanted, 10 * SECOND));
+        end_sleeper(&wanted);
     }
     for (int i = 0; i < 4; i++)
         cr_assert_eq(mpi_atomic32_load(&others[i].is_awake), 0U);
     mpos_word_wake(&test.shared->word[0], test.queue, 4);
     for (int i = 0; i < 4; i++)
-        cr_assert(wakes_up(&others[i], 10 * SECOND));
+        end_sleeper(&others[i]);
     cr_assert_eq(count_kicks(test.queue), 0U);
 }
 
@@ -1423,8 +1451,7 @@ Test(os_win32, killed_sleepers_leave_one_kick_each_and_hinder_nobody,
 {
     enum { KILLED = 5 };
     word_test test = begin_words();
-    word_sleeper living = {
-        &test.shared->word[0], test.queue, &test.shared->asleep, {0}};
+    word_sleeper living;
 
     for (uint32_t i = 0; i < KILLED; i++) {
         mpos_process child = start_on_words(&test, "sleep-on-word");
@@ -1437,11 +1464,11 @@ Test(os_win32, killed_sleepers_leave_one_kick_each_and_hinder_nobody,
         mpos_word_wake(&test.shared->word[0], test.queue, UINT32_MAX);
     cr_assert_leq(count_kicks(test.queue), (uint32_t)KILLED);
 
-    cr_assert_eq(mpos_thread_start(sleep_once, &living, NULL), MP_OK);
+    begin_sleeper(&living, &test, 0);
     wait_until_asleep(test.shared, KILLED + 1);
     cr_assert_not(wakes_up(&living, SECOND / 5));
     mpos_word_wake(&test.shared->word[0], test.queue, 1);
-    cr_assert(wakes_up(&living, 10 * SECOND));
+    end_sleeper(&living);
     cr_assert_eq(count_kicks(test.queue), 0U);
 }
 
@@ -1545,17 +1572,20 @@ Test(os_win32, a_half_made_section_is_waited_for_until_it_has_gone)
 {
     char name[NAME_SIZE];
     mpos_handle handle;
+    mpos_thread closer;
 
     choose_name(name);
     cr_assert_eq(mpos_thread_start(close_section_later,
-                                   create_foreign_section(name), NULL),
+                                   create_foreign_section(name), &closer),
                  MP_OK);
     cr_assert_eq(mpos_named_open(name, &handle), MP_ENOTFOUND);
+    mpos_thread_join(closer);
     cr_assert_eq(mpos_thread_start(close_section_later,
-                                   create_foreign_section(name), NULL),
+                                   create_foreign_section(name), &closer),
                  MP_OK);
     cr_assert_eq(mpos_named_create(name, (mpos_bytes){"x", 2}, 0, 0, &handle),
                  MP_OK);
+    mpos_thread_join(closer);
     mpos_close(handle);
 }
 
@@ -1712,10 +1742,19 @@ static uint32_t value_of(mpos_object_kind kind, mpos_handle handle)
     return value;
 }
 
-static void hold_foreign(void *mutex)
+/* Until it may go. */
+typedef struct holder {
+    HANDLE mutex;
+    HANDLE may_go;
+} holder;
+
+static void hold_foreign(void *argument)
 {
-    WaitForSingleObject(mutex, INFINITE);
-    Sleep(INFINITE);
+    holder *it = argument;
+
+    WaitForSingleObject(it->mutex, INFINITE);
+    WaitForSingleObject(it->may_go, INFINITE);
+    ReleaseMutex(it->mutex);
 }
 
 static void abandon_foreign(void *mutex)
@@ -1734,8 +1773,25 @@ static void wait_for_value(mpos_object_kind kind, mpos_handle handle,
     }
 }
 
+static void check_held(mpos_handle ours, HANDLE theirs)
+{
+    holder it = {theirs, CreateEventW(NULL, TRUE, FALSE, NULL)};
+    mpos_thread thread;
+
+    cr_assert_eq(mpos_thread_start(hold_foreign, &it, &thread), MP_OK);
+    wait_for_value(MPOS_OBJECT_MUTEX, ours, 0);
+    cr_assert_eq(mpos_object_wait(ours, mpos_now() + SECOND / 50),
+                 MP_TIMED_OUT);
+    cr_assert_eq(mpos_object_signal(MPOS_OBJECT_MUTEX, ours, 1), MP_ENOTOWNER);
+    SetEvent(it.may_go);
+    mpos_thread_join(thread);
+    CloseHandle(it.may_go);
+}
+
 static void check_mutex(mpos_handle ours, HANDLE theirs)
 {
+    mpos_thread thread;
+
     cr_assert_eq(value_of(MPOS_OBJECT_MUTEX, ours), 1U);
     cr_assert_eq(mpos_object_signal(MPOS_OBJECT_MUTEX, ours, 1), MP_ENOTOWNER);
     cr_assert_eq(mpos_object_wait(ours, 0), MP_OK);
@@ -1747,16 +1803,12 @@ static void check_mutex(mpos_handle ours, HANDLE theirs)
     cr_assert_not(ReleaseMutex(theirs));
     cr_assert_eq(value_of(MPOS_OBJECT_MUTEX, ours), 1U);
 
-    cr_assert_eq(mpos_thread_start(abandon_foreign, theirs, NULL), MP_OK);
-    Sleep(50);
+    cr_assert_eq(mpos_thread_start(abandon_foreign, theirs, &thread), MP_OK);
+    mpos_thread_join(thread);
     cr_assert_eq(mpos_object_wait(ours, in_seconds(20)), MP_OWNER_DIED);
     cr_assert_eq(mpos_object_signal(MPOS_OBJECT_MUTEX, ours, 1), MP_OK);
 
-    cr_assert_eq(mpos_thread_start(hold_foreign, theirs, NULL), MP_OK);
-    wait_for_value(MPOS_OBJECT_MUTEX, ours, 0);
-    cr_assert_eq(mpos_object_wait(ours, mpos_now() + SECOND / 50),
-                 MP_TIMED_OUT);
-    cr_assert_eq(mpos_object_signal(MPOS_OBJECT_MUTEX, ours, 1), MP_ENOTOWNER);
+    check_held(ours, theirs);
 }
 
 /* Of one, and of two at most. */
@@ -1907,17 +1959,43 @@ Test(os_win32, a_child_that_dies_abandons_the_mutex_it_inherited)
 
 /* -- What there is not, and the end of threads ----------------------------- */
 
-Test(os_win32, memory_does_not_grow_and_nobody_asks_about_forks)
+Test(os_win32, memory_without_a_limit_keeps_its_size)
 {
     mpos_handle memory;
+    size_t size = 0;
 
     cr_assert(mpos_system.has_objects);
-    cr_assert_not(mpos_system.memory_grows);
-    cr_assert_eq(mpos_memory_create(5000, &memory), MP_OK);
-    cr_assert_eq(mpos_memory_grow(memory, 5000, 50000), MP_ENOTSUP);
+    cr_assert(mpos_system.memory_grows);
+    cr_assert_not(mpos_system.named_grows);
+    cr_assert_eq(mpos_memory_create(5000, 0, &memory), MP_OK);
+    cr_assert_eq(mpos_memory_grow(memory, 5000, 8000), MP_OK);
+    cr_assert_eq(mpos_memory_grow(memory, 5000, 50000), MP_ENOSPC);
     cr_assert_str_not_empty(mp_error_message());
-    cr_assert_eq(mpos_at_fork(set_end_event), MP_OK);
+    cr_assert_eq(mpos_memory_size(memory, &size), MP_OK);
+    cr_assert_eq(size, 8192U);
     mpos_close(memory);
+}
+
+Test(os_win32, memory_with_a_limit_grows_as_far)
+{
+    mpos_handle memory;
+    size_t size = 0;
+
+    cr_assert_eq(mpos_memory_create(5000, 50000, &memory), MP_OK);
+    cr_assert_eq(mpos_memory_size(memory, &size), MP_OK);
+    cr_assert_eq(size, 8192U);
+    cr_assert_eq(mpos_memory_grow(memory, 20000, 30000), MP_OK);
+    cr_assert_eq(mpos_memory_size(memory, &size), MP_OK);
+    cr_assert_eq(size, 32768U);
+    cr_assert_eq(mpos_memory_grow(memory, 30000, 50000), MP_OK);
+    cr_assert_eq(mpos_memory_grow(memory, 30000, 100000), MP_ENOSPC);
+    cr_assert_str_not_empty(mp_error_message());
+    mpos_close(memory);
+}
+
+Test(os_win32, nobody_asks_about_forks)
+{
+    cr_assert_eq(mpos_at_fork(set_end_event), MP_OK);
 }
 
 static void ask_for_end(void *unused)
@@ -1931,6 +2009,7 @@ Test(os_win32, the_end_of_a_thread_is_told_but_not_that_of_the_process)
     char role[ROLE_SIZE];
     mpos_handle event;
     mpos_process child;
+    mpos_thread thread;
 
     end_event = CreateEventW(NULL, TRUE, FALSE, NULL);
     event = (mpos_handle)end_event;
@@ -1938,8 +2017,9 @@ Test(os_win32, the_end_of_a_thread_is_told_but_not_that_of_the_process)
     child = start(role, &event, 1);
     cr_assert_eq(end_of(&child), 8);
     cr_assert_not(is_set(end_event));
-    cr_assert_eq(mpos_thread_start(ask_for_end, NULL, NULL), MP_OK);
+    cr_assert_eq(mpos_thread_start(ask_for_end, NULL, &thread), MP_OK);
     cr_assert_eq(WaitForSingleObject(end_event, 20000), (DWORD)WAIT_OBJECT_0);
+    mpos_thread_join(thread);
 }
 
 /* -- Leaks ----------------------------------------------------------------- */
@@ -1982,7 +2062,7 @@ static void use_everything_once(void)
     cr_assert_eq(end_of(&child), 0);
     mpos_process_close(&same);
     mpos_close(reader);
-    cr_assert_eq(mpos_memory_create(5000, &memory), MP_OK);
+    cr_assert_eq(mpos_memory_create(5000, 0, &memory), MP_OK);
     cr_assert_eq(mpos_memory_size(memory, &size), MP_OK);
     cr_assert_geq(size, 5000);
     mpos_close(memory);

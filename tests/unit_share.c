@@ -6,7 +6,7 @@
 #include "support/system.h"
 
 #include "arena.h"
-#include "word.h"
+#include "queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -588,6 +588,65 @@ METHOD_TEST(share, arena_survives_deaths_at_any_moment)
     mpi_share_close(anchor);
 }
 
+/* One that was killed may have had either lock, or both. */
+Test(share, both_locks_of_a_queue_are_given_back)
+{
+    mp_queue *queue;
+    mpi_queue_thing *thing;
+    mpi_arena *arena;
+    uint32_t self, number;
+
+    ok(mp_queue_create(&queue, 0, NULL));
+    thing = queue->thing;
+    arena = queue->sync.share.arena;
+    self = mpi_share_self(&arena->lock);
+    mpi_atomic32_store(&arena->lock.self, 0);
+    ok(mpi_arena_enter(arena, (uint64_t)NO_PID << 32 | 1));
+    number = mpi_share_self(&arena->lock);
+    mpi_atomic32_store(&arena->lock.self, self);
+    mpi_atomic32_store(&thing->put_lock.value, number);
+    mpi_atomic32_store(&thing->get_lock.value, number);
+    cr_assert_not(mpi_share_look_at(&queue->sync.share, number));
+    cr_assert_eq(mpi_word_owner(&thing->put_lock), (uint32_t)MPI_OWNER_DIED);
+    cr_assert_eq(mpi_word_owner(&thing->get_lock), (uint32_t)MPI_OWNER_DIED);
+    ok(mp_queue_put_bytes(queue, "x", 1, 0));
+    cr_assert_eq(mp_queue_qsize(queue), 1U);
+    ok(mp_queue_close(queue));
+}
+
+/* Part by part, and again after it was given back. */
+Test(share, data_is_reserved_in_any_order)
+{
+    enum { SIZE = 4096, LIMIT = 1 << 20 };
+    const mpi_share_plan plan = {
+        .storage = MPI_STORAGE_PRIVATE,
+        .kind = MPI_QUEUE,
+        .size = 8,
+        .data_size = mpi_storage_grows(MPI_STORAGE_PRIVATE) ? SIZE : LIMIT,
+        .data_limit = LIMIT,
+    };
+    mpi_share share = {0};
+    unsigned char *data;
+    void *address;
+
+    ok(mpi_share_create(&share, &plan));
+    ok(mpi_share_map_data(&share, LIMIT, &address));
+    data = address;
+    ok(mpi_share_reserve(&share, LIMIT / 2, LIMIT));
+    cr_assert_eq(mpi_share_data_size(&share), (size_t)LIMIT);
+    memset(data + LIMIT / 2, 'x', LIMIT / 2);
+    ok(mpi_share_reserve(&share, SIZE, LIMIT / 4));
+    memset(data, 'y', LIMIT / 4);
+    cr_assert_eq(mpi_share_data_size(&share), (size_t)LIMIT);
+    mpi_share_return(&share, LIMIT / 2, LIMIT / 4 * 3);
+    ok(mpi_share_reserve(&share, LIMIT / 2, LIMIT));
+    cr_assert(data[LIMIT / 2] == 'x' || data[LIMIT / 2] == 0);
+    cr_assert_eq(data[LIMIT - 1], 'x');
+    cr_assert_eq(data[LIMIT / 4 - 1], 'y');
+    mpos_memory_unmap(address, LIMIT);
+    mpi_share_close(&share);
+}
+
 /* -- Memory that is not ours ----------------------------------------------- */
 
 static mp_error map_changed(size_t offset, const void *bytes, size_t size,
@@ -605,7 +664,7 @@ static mp_error map_changed(size_t offset, const void *bytes, size_t size,
     memcpy(image + offset, bytes, size);
     mpi_share_close(anchor);
     whole = keep < whole ? keep : whole;
-    ok(mpos_memory_create(whole, &memory));
+    ok(mpos_memory_create(whole, sizeof(image), &memory));
     ok(mpos_memory_map(memory, &(mpos_extent){.size = whole}, &address));
     memcpy(address, image, whole);
     mpos_memory_unmap(address, whole);

@@ -53,6 +53,7 @@ MP_API mp_shared_dict *mp_arg_shared_dict(const mp_args *args, size_t index);
 MP_API mp_shared_list *mp_arg_shared_list(const mp_args *args, size_t index);
 MP_API mp_shared_memory *mp_arg_shared_memory(const mp_args *args,
                                               size_t index);
+MP_API mp_queue *mp_arg_queue(const mp_args *args, size_t index);
 
 /* By name; fallback if there is none of that name. */
 MP_API int64_t mp_kwarg_int(const mp_args *args, const char *name,
@@ -99,6 +100,8 @@ MP_API mp_shared_list *mp_kwarg_shared_list(const mp_args *args,
 MP_API mp_shared_memory *mp_kwarg_shared_memory(const mp_args *args,
                                                 const char *name,
                                                 mp_shared_memory *fallback);
+MP_API mp_queue *mp_kwarg_queue(const mp_args *args, const char *name,
+                                mp_queue *fallback);
 
 MP_END_DECLS
 

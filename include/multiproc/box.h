@@ -22,6 +22,7 @@
  * Value, Array      mp_value *, mp_array *
  * SharedMemory ...  mp_shared_memory *, mp_shareable_list *,
  *                   mp_shared_dict *, mp_shared_list *
+ * Queue             mp_queue *
  * a function        int (*)(mp_args *)
  * (an address)      any other pointer: an object that can't be pickled; a null
  *                   one is None
@@ -172,6 +173,11 @@ inline mp_obj *mp_box_value(mp_shared_memory *memory)
     return mp_obj_shared_memory(memory);
 }
 
+inline mp_obj *mp_box_value(mp_queue *queue)
+{
+    return mp_obj_queue(queue);
+}
+
 inline mp_obj *mp_box_value(mp_function function)
 {
     return mp_obj_function(function);
@@ -250,6 +256,7 @@ static inline mp_obj *mp_box_object(mp_obj *obj)
         mp_shared_dict *: mp_obj_shared_dict,       \
         mp_shared_list *: mp_obj_shared_list,       \
         mp_shared_memory *: mp_obj_shared_memory,   \
+        mp_queue *: mp_obj_queue,                   \
         mp_function: mp_obj_function,               \
         default: mp_obj_pointer)(value)
 /* clang-format on */

@@ -17,6 +17,8 @@
     X(MP_OWNER_DIED, 1, "acquired, but the last owner died holding it") \
     X(MP_TIMED_OUT, 2, "timed out")                                     \
     X(MP_PENDING, 3, "there is no result yet")                          \
+    X(MP_FULL, 4, "the queue is full")                                  \
+    X(MP_EMPTY, 5, "the queue is empty")                                \
     X(MP_EINVAL, -1, "invalid argument")                                \
     X(MP_ENOMEM, -2, "out of memory")                                   \
     X(MP_ETYPE, -3, "wrong type")                                       \
@@ -46,7 +48,8 @@
     X(MP_EBROKEN, -27, "the barrier is broken")                         \
     X(MP_EAUTH, -28, "authentication failed")                           \
     X(MP_EREFUSED, -29, "nobody listens at that address")               \
-    X(MP_EADDRINUSE, -30, "the address is in use")
+    X(MP_EADDRINUSE, -30, "the address is in use")                      \
+    X(MP_ESHUTDOWN, -31, "the queue is shut down")
 
 /** The result of every function that can fail. */
 typedef enum mp_error {

@@ -59,6 +59,13 @@ typedef struct mp_shared_memory mp_shared_memory;
 typedef struct mp_shareable_list mp_shareable_list;
 typedef struct mp_shared_dict mp_shared_dict;
 typedef struct mp_shared_list mp_shared_list;
+typedef struct mp_queue mp_queue;
+
+/** Some bytes. */
+typedef struct mp_bytes {
+    const void *data;
+    size_t size;
+} mp_bytes;
 
 /** A target: what a process runs. Its result is the exit code. */
 typedef int (*mp_function)(mp_args *args);
@@ -138,6 +145,7 @@ MP_API mp_obj *mp_obj_shareable_list(mp_shareable_list *list);
 MP_API mp_obj *mp_obj_shared_dict(mp_shared_dict *dict);
 MP_API mp_obj *mp_obj_shared_list(mp_shared_list *list);
 MP_API mp_obj *mp_obj_shared_memory(mp_shared_memory *memory);
+MP_API mp_obj *mp_obj_queue(mp_queue *queue);
 /** An object that stands for a failure; mp_obj_none() for MP_OK. */
 MP_API mp_obj *mp_obj_from_error(mp_error error);
 
@@ -316,6 +324,7 @@ MP_API mp_error mp_obj_as_shareable_list(const mp_obj *obj,
                                          mp_shareable_list **out);
 MP_API mp_error mp_obj_as_shared_dict(const mp_obj *obj, mp_shared_dict **out);
 MP_API mp_error mp_obj_as_shared_list(const mp_obj *obj, mp_shared_list **out);
+MP_API mp_error mp_obj_as_queue(const mp_obj *obj, mp_queue **out);
 
 /**
  * A descriptor (HANDLE) of the user's that travels: as an argument or over a

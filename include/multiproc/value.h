@@ -55,8 +55,9 @@ typedef struct mp_value_options {
     mp_lock *lock;
     mp_rlock *rlock;
     /** Array: how long it may ever grow, in items; 0: as it is. Where the
-     * system can't reserve later (Windows, macOS), all of it is reserved at
-     * once. What exists already has its own. */
+     * system can't reserve later (macOS; what has a name or is in a file on
+     * Windows), all of it is reserved at once. What exists already has its
+     * own. */
     size_t capacity;
     /** For open() and open_file(). */
     mp_open_options open;

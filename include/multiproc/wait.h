@@ -13,6 +13,7 @@
 #include <multiproc/event.h>
 #include <multiproc/listener.h>
 #include <multiproc/process.h>
+#include <multiproc/queue.h>
 
 MP_BEGIN_DECLS
 
@@ -23,15 +24,17 @@ typedef enum mp_wait_kind {
     MP_WAIT_PROCESS,        /**< it has ended */
     MP_WAIT_EVENT,          /**< it is set */
     MP_WAIT_HANDLE, /**< a descriptor is readable; a HANDLE, signalled */
-    MP_WAIT_SOCKET  /**< a socket of the system is readable; where that
+    MP_WAIT_SOCKET, /**< a socket of the system is readable; where that
                                  is a descriptor, the same as HANDLE */
+    MP_WAIT_QUEUE   /**< get() will not wait: an item is there, unless
+                                 another takes it, or none will come */
 } mp_wait_kind;
 
 /** One thing to wait for; borrowed. */
 typedef struct mp_wait_item {
     mp_wait_kind kind;
-    void *object;     /**< of the first four kinds */
-    mp_handle handle; /**< of the others */
+    void *object;
+    mp_handle handle; /**< of MP_WAIT_HANDLE and MP_WAIT_SOCKET */
     bool is_ready;    /**< out */
 } mp_wait_item;
 
@@ -39,11 +42,12 @@ MP_API mp_wait_item mp_wait_connection(mp_connection *connection);
 MP_API mp_wait_item mp_wait_listener(mp_listener *listener);
 MP_API mp_wait_item mp_wait_process(mp_process *process);
 MP_API mp_wait_item mp_wait_event(mp_event *event);
+MP_API mp_wait_item mp_wait_queue(mp_queue *queue);
 MP_API mp_wait_item mp_wait_handle(mp_handle handle);
 MP_API mp_wait_item mp_wait_socket(mp_handle socket);
 
 /**
- * MP_WAIT(x): an item for a connection, listener, process or event.
+ * MP_WAIT(x): an item for a connection, listener, process, event or queue.
  * In C++ they are overloads of the same name.
  */
 #ifndef __cplusplus
@@ -52,7 +56,8 @@ MP_API mp_wait_item mp_wait_socket(mp_handle socket);
              : mp_wait_connection, mp_listener * \
              : mp_wait_listener, mp_process *    \
              : mp_wait_process, mp_event *       \
-             : mp_wait_event)(x)
+             : mp_wait_event, mp_queue *         \
+             : mp_wait_queue)(x)
 #endif
 
 /**
@@ -90,6 +95,10 @@ inline mp_wait_item MP_WAIT(mp_process *x)
 inline mp_wait_item MP_WAIT(mp_event *x)
 {
     return mp_wait_event(x);
+}
+inline mp_wait_item MP_WAIT(mp_queue *x)
+{
+    return mp_wait_queue(x);
 }
 #endif
 

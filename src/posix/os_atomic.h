@@ -66,6 +66,17 @@ static inline void mpi_fence(void)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* The same after mpi_atomic32_change() or mpi_atomic64_change(), which are one
+ * on processors whose compare-and-swap is. */
+static inline void mpi_fence_after_change(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    atomic_signal_fence(memory_order_seq_cst);
+#else
+    mpi_fence();
+#endif
+}
+
 /* In a loop that waits for another processor. */
 static inline void mpi_pause(void)
 {

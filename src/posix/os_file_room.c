@@ -199,18 +199,42 @@ static int write_zeros(int file, off_t from, off_t to)
 
 /* -- Reserving ------------------------------------------------------------- */
 
+static uint64_t holes_in(const struct stat *status)
+{
+    uint64_t there = (uint64_t)status->st_blocks * COUNTED_UNIT;
+    uint64_t size = (uint64_t)status->st_size;
+
+    return there < size ? size - there : 0;
+}
+
+/* At most so much of it has to be found: what lies beyond the end, and what was
+ * given back in front of it. */
+static uint64_t missing_in(const struct stat *status, off_t from, off_t to)
+{
+    uint64_t holes = holes_in(status);
+    uint64_t inside = 0, beyond = 0;
+
+    if (to > status->st_size)
+        beyond = (uint64_t)(from > status->st_size ? to - from
+                                                   : to - status->st_size);
+    inside = (uint64_t)(to - from) - beyond;
+    return beyond + (inside < holes ? inside : holes);
+}
+
 /* What is in front of the end was reserved by who has written or reserved it;
  * perhaps it was killed before it could say so. */
 static int reserve(int file, off_t from, off_t to)
 {
     struct stat status;
+    uint64_t missing;
     off_t begin;
     int cause;
 
     if (fstat(file, &status) != 0)
         return errno;
     begin = status.st_size > from ? status.st_size : from;
-    if (begin < to && !has_room(file, (uint64_t)(to - begin)))
+    missing = missing_in(&status, from, to);
+    if (missing > 0 && !has_room(file, missing))
         return ENOSPC;
     cause = allocate(file, from, to);
     return cause == EOPNOTSUPP ? write_zeros(file, begin, to) : cause;
@@ -232,6 +256,26 @@ mp_error mpos_file_reserve(int file, size_t from, size_t to)
         return mpi_fail(MP_ENOSPC, "there is no room for %zu bytes", to - from);
     return cause == 0 ? MP_OK : mpos_fail_errno("reserving room", cause);
 }
+
+/* Who can't only keeps it. */
+#ifdef FALLOC_FL_PUNCH_HOLE /* Linux */
+void mpos_file_return(int file, size_t from, size_t to)
+{
+    int result;
+
+    do {
+        result = fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                           (off_t)from, (off_t)(to - from));
+    } while (result != 0 && errno == EINTR);
+}
+#else
+void mpos_file_return(int file, size_t from, size_t to)
+{
+    (void)file;
+    (void)from;
+    (void)to;
+}
+#endif
 
 mp_error mpos_file_write(int file, mpos_bytes image)
 {
@@ -269,10 +313,7 @@ static int fill_holes(int file, bool is_alone)
 
     if (fstat(file, &status) != 0)
         return errno;
-    missing = (uint64_t)status.st_blocks * COUNTED_UNIT;
-    missing = missing < (uint64_t)status.st_size
-                  ? (uint64_t)status.st_size - missing
-                  : 0;
+    missing = holes_in(&status);
     if (missing > 0 && !has_room(file, missing))
         return ENOSPC;
     /* A tmpfs counts nothing else, and takes long to walk. */

@@ -184,6 +184,8 @@ mp_error mpos_memory_reserve_shm(int memory, size_t size);
 
 /* From `from` to `to`, as mpos_memory_grow: what is there stays. MP_ENOSPC. */
 mp_error mpos_file_reserve(int file, size_t from, size_t to);
+/* As mpos_memory_return. */
+void mpos_file_return(int file, size_t from, size_t to);
 /* At its beginning. */
 mp_error mpos_file_write(int file, mpos_bytes image);
 /* Others may store into it meanwhile, unless is_alone. */

@@ -22,10 +22,11 @@ static mp_error (*const mechanisms[])(size_t size, mpos_handle *handle) = {
 
 enum { MECHANISM_COUNT = sizeof(mechanisms) / sizeof(mechanisms[0]) };
 
-mp_error mpos_memory_create(size_t size, mpos_handle *handle)
+mp_error mpos_memory_create(size_t size, size_t limit, mpos_handle *handle)
 {
     mp_error error = MP_ENOTSUP;
 
+    (void)limit; /* files grow without being told before */
     for (size_t i = 0; error == MP_ENOTSUP && i < MECHANISM_COUNT; i++)
         error = mechanisms[i](size, handle);
     return error;
@@ -47,6 +48,12 @@ mp_error mpos_memory_grow(mpos_handle handle, size_t from, size_t to)
         return mpi_fail(MP_ENOTSUP, "on %s shared memory keeps its size",
                         mpos_system.system);
     return mpos_file_reserve((int)handle, from, to);
+}
+
+void mpos_memory_return(mpos_handle handle, size_t from, size_t to)
+{
+    if (mpos_system.memory_grows && to > from)
+        mpos_file_return((int)handle, from, to);
 }
 
 mp_error mpos_memory_identity(mpos_handle handle, uint64_t identity[2])

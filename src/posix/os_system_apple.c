@@ -21,6 +21,7 @@ const mpos_facts mpos_system = {
     .has_objects = false,
     .has_message_pipes = false,
     .memory_grows = false,
+    .named_grows = false,
     .exit_code_mask = 0xff,
 };
 

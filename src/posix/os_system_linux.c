@@ -28,6 +28,7 @@ const mpos_facts mpos_system = {
     .has_objects = false,
     .has_message_pipes = false,
     .memory_grows = true,
+    .named_grows = true,
     .exit_code_mask = 0xff,
 };
 

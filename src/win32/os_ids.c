@@ -54,7 +54,8 @@ const mpos_facts mpos_system = {
     .has_fork = false,
     .has_objects = true,
     .has_message_pipes = true,
-    .memory_grows = false,
+    .memory_grows = true,
+    .named_grows = false,
     .exit_code_mask = UINT32_MAX,
 };
 

@@ -4,6 +4,10 @@
  * The handle of such a file is the file's own: it tells the size and the
  * identity, and is needed to write to the disk. A section is made of it only to
  * map it; the view keeps that as long as it is there.
+ *
+ * A section keeps its size. One that is to grow is from the beginning as large
+ * as it may ever be, which costs addresses only; its pages are committed as
+ * they are needed, through any view, for all views and processes.
  */
 #include "os_internal.h"
 
@@ -30,18 +34,19 @@ typedef LONG(NTAPI *query_section)(HANDLE, ULONG, void *, SIZE_T, SIZE_T *);
 
 /* -- Sections -------------------------------------------------------------- */
 
-DWORD mpi_win32_create_section(const wchar_t *name, uint64_t size,
-                               HANDLE *section)
+/* SEC_COMMIT reserves the pages now, or the call fails; SEC_RESERVE does so
+ * later. */
+static DWORD make_section(const wchar_t *name, uint64_t size, DWORD kind,
+                          HANDLE *section)
 {
     HANDLE made;
     DWORD code;
 
     if (size > INT64_MAX) /* which the system takes for less than nothing */
         return ERROR_NOT_ENOUGH_MEMORY;
-    /* SEC_COMMIT reserves the pages now, or the call fails. */
-    made = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL,
-                              PAGE_READWRITE | SEC_COMMIT, (DWORD)(size >> 32),
-                              (DWORD)(size & UINT32_MAX), name);
+    made = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | kind,
+                              (DWORD)(size >> 32), (DWORD)(size & UINT32_MAX),
+                              name);
     code = GetLastError();
     if (made == NULL) /* Wine has no more to say of what is too large */
         return code == ERROR_INVALID_PARAMETER ? ERROR_NOT_ENOUGH_MEMORY : code;
@@ -53,12 +58,23 @@ DWORD mpi_win32_create_section(const wchar_t *name, uint64_t size,
     return ERROR_SUCCESS;
 }
 
+DWORD mpi_win32_create_section(const wchar_t *name, uint64_t size,
+                               HANDLE *section)
+{
+    return make_section(name, size, SEC_COMMIT, section);
+}
+
+typedef struct section_facts {
+    uint64_t size;
+    bool is_reserved; /* and its pages committed only as they are needed */
+} section_facts;
+
 /*
  * A view would tell the size by documented means, but needs as much room in the
  * address space, which what is there already may have taken. Whether the answer
  * is rounded up to pages is not documented either; pages it has.
  */
-static LONG query_size(HANDLE section, uint64_t *size)
+static LONG look_at_section(HANDLE section, section_facts *facts)
 {
     query_section query = (query_section)mpi_win32_native("NtQuerySection");
     section_information information = {.base = NULL};
@@ -73,13 +89,15 @@ static LONG query_size(HANDLE section, uint64_t *size)
         return status;
     GetSystemInfo(&system);
     page = system.dwPageSize;
-    *size = ((uint64_t)information.size.QuadPart + page - 1) / page * page;
+    facts->size =
+        ((uint64_t)information.size.QuadPart + page - 1) / page * page;
+    facts->is_reserved = (information.attributes & SEC_RESERVE) != 0;
     return status;
 }
 
-mp_error mpi_win32_section_size(HANDLE section, uint64_t *size)
+static mp_error measure_section(HANDLE section, section_facts *facts)
 {
-    LONG status = query_size(section, size);
+    LONG status = look_at_section(section, facts);
 
     if (status < 0)
         return mpi_fail(MP_EIO, "can't measure shared memory: status 0x%lx",
@@ -87,12 +105,91 @@ mp_error mpi_win32_section_size(HANDLE section, uint64_t *size)
     return MP_OK;
 }
 
+mp_error mpi_win32_section_size(HANDLE section, uint64_t *size)
+{
+    section_facts facts;
+    mp_error err = measure_section(section, &facts);
+
+    if (err == MP_OK)
+        *size = facts.size;
+    return err;
+}
+
 /* GetFileType() would say so of a section, too, under Wine. */
 static bool is_file(mpos_handle handle)
 {
-    uint64_t size;
+    section_facts facts;
 
-    return query_size((HANDLE)handle, &size) == STATUS_WRONG_TYPE;
+    return look_at_section((HANDLE)handle, &facts) == STATUS_WRONG_TYPE;
+}
+
+/* -- Sections that grow ---------------------------------------------------- */
+
+/* Wine forgets what is committed up to the very end of a view: each such
+ * section has one unit more than it may grow to, and each view here, too. */
+static mp_error commit(HANDLE section, uint64_t from, uint64_t to)
+{
+    uint64_t begin = from / MPOS_MAP_UNIT * MPOS_MAP_UNIT;
+    size_t size = (size_t)(to - begin) + MPOS_MAP_UNIT;
+    char *view =
+        MapViewOfFile(section, FILE_MAP_READ | FILE_MAP_WRITE,
+                      (DWORD)(begin >> 32), (DWORD)(begin & UINT32_MAX), size);
+    mp_error err = MP_OK;
+
+    if (view == NULL)
+        return mpi_win32_fail("can't map shared memory to reserve it");
+    if (VirtualAlloc(view + (from - begin), (size_t)(to - from), MEM_COMMIT,
+                     PAGE_READWRITE) == NULL)
+        err = mpi_win32_fail("can't reserve shared memory");
+    UnmapViewOfFile(view);
+    return err;
+}
+
+/* Where the last page ends that may be touched. */
+static size_t committed_in(const char *view, size_t whole)
+{
+    MEMORY_BASIC_INFORMATION region;
+    size_t place = 0, end = 0;
+
+    while (place < whole &&
+           VirtualQuery(view + place, &region, sizeof(region)) != 0) {
+        place = (size_t)((char *)region.BaseAddress - view) + region.RegionSize;
+        if (region.State == MEM_COMMIT)
+            end = place;
+    }
+    return end < whole ? end : whole;
+}
+
+static mp_error committed_size(HANDLE section, uint64_t whole, uint64_t *size)
+{
+    char *view = MapViewOfFile(section, FILE_MAP_READ, 0, 0, 0);
+
+    if (view == NULL)
+        return mpi_win32_fail("can't map shared memory to measure it");
+    *size = committed_in(view, (size_t)whole);
+    UnmapViewOfFile(view);
+    return MP_OK;
+}
+
+static mp_error create_growing(size_t size, size_t limit, mpos_handle *handle)
+{
+    uint64_t most = limit;
+    HANDLE section;
+    DWORD code;
+    mp_error err;
+
+    if (most <= INT64_MAX) /* else it is refused */
+        most += MPOS_MAP_UNIT;
+    code = make_section(NULL, most, SEC_RESERVE, &section);
+    if (code != ERROR_SUCCESS)
+        return mpi_win32_fail_code(code, "can't create shared memory");
+    err = commit(section, 0, size);
+    if (err != MP_OK) {
+        CloseHandle(section);
+        return err;
+    }
+    *handle = (mpos_handle)section;
+    return MP_OK;
 }
 
 /* Pages of another program may be reserved only, or forbidden. */
@@ -133,14 +230,30 @@ mp_error mpi_win32_map_end(HANDLE section, DWORD access, void **view,
 
 /* -- Sizes and identities -------------------------------------------------- */
 
-mp_error mpos_memory_create(size_t size, mpos_handle *handle)
+mp_error mpos_memory_create(size_t size, size_t limit, mpos_handle *handle)
 {
     HANDLE section;
-    DWORD code = mpi_win32_create_section(NULL, size, &section);
+    DWORD code;
 
+    if (limit > size)
+        return create_growing(size, limit, handle);
+    code = mpi_win32_create_section(NULL, size, &section);
     if (code != ERROR_SUCCESS)
         return mpi_win32_fail_code(code, "can't create shared memory");
     *handle = (mpos_handle)section;
+    return MP_OK;
+}
+
+static mp_error size_of_section(HANDLE section, uint64_t *size)
+{
+    section_facts facts;
+    mp_error err = measure_section(section, &facts);
+
+    if (err != MP_OK)
+        return err;
+    if (facts.is_reserved)
+        return committed_size(section, facts.size, size);
+    *size = facts.size;
     return MP_OK;
 }
 
@@ -151,7 +264,7 @@ mp_error mpos_memory_size(mpos_handle handle, size_t *size)
     mp_error err = MP_OK;
 
     if (!is_file(handle))
-        err = mpi_win32_section_size((HANDLE)handle, &found);
+        err = size_of_section((HANDLE)handle, &found);
     else if (GetFileSizeEx((HANDLE)handle, &file_size))
         found = (uint64_t)file_size.QuadPart;
     else
@@ -199,10 +312,25 @@ mp_error mpos_memory_identity(mpos_handle handle, uint64_t identity[2])
 
 mp_error mpos_memory_grow(mpos_handle handle, size_t from, size_t to)
 {
+    section_facts facts;
+    uint64_t spare;
+
+    if (look_at_section((HANDLE)handle, &facts) < 0)
+        return mpi_fail(MP_ENOTSUP, "files that are mapped do not grow here");
+    spare = facts.is_reserved ? MPOS_MAP_UNIT : 0;
+    if (facts.size < spare || to > facts.size - spare)
+        return mpi_fail(MP_ENOSPC, "there is no room for %zu bytes", to);
+    if (!facts.is_reserved || to <= from)
+        return MP_OK;
+    return commit((HANDLE)handle, from, to);
+}
+
+/* Pages of a section stay committed. */
+void mpos_memory_return(mpos_handle handle, size_t from, size_t to)
+{
     (void)handle;
     (void)from;
     (void)to;
-    return mpi_fail(MP_ENOTSUP, "Windows has no shared memory that grows");
 }
 
 /* -- Mapping --------------------------------------------------------------- */

@@ -19,7 +19,7 @@ static inline size_t support_memory_names(void)
     do {
         mpos_handle memory;
 
-        if (mpos_memory_create(1, &memory) == MP_OK)
+        if (mpos_memory_create(1, 0, &memory) == MP_OK)
             mpos_close(memory);
         count = support_shared_names("mp-");
     } while (count > 0 && mpos_now() < deadline);

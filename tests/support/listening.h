@@ -44,6 +44,26 @@ static inline size_t support_families(support_family out[5])
     return count;
 }
 
+/* check() with each of them. */
+static inline void
+support_each_family(void (*check)(const support_family *family))
+{
+    support_family families[5];
+    size_t count = support_families(families);
+
+    for (size_t i = 0; i < count; i++)
+        check(&families[i]);
+}
+
+/* A test whose body is run with each `family` that is here. */
+#define FAMILY_TEST(suite, name)                              \
+    static void suite##_##name(const support_family *family); \
+    Test(suite, name)                                         \
+    {                                                         \
+        support_each_family(suite##_##name);                  \
+    }                                                         \
+    static void suite##_##name(const support_family *family)
+
 static inline mp_listener *listen_at(mp_address address, mp_auth auth)
 {
     const mp_listener_options options = {.auth = auth, .handshake_timeout = 5};
@@ -61,6 +81,7 @@ typedef struct support_client {
     mp_connection *connection; /* NULL if it failed */
     mp_error err;
     char sentence[200];
+    mpos_thread thread;
     mpi_atomic32 is_done;
 } support_client;
 
@@ -77,13 +98,20 @@ static inline void support_run_client(void *self)
     mpi_atomic32_store(&client->is_done, 1);
 }
 
+static inline void start_client_with(support_client *client, mp_address address,
+                                     mp_client_options options)
+{
+    memset(client, 0, sizeof(*client));
+    client->address = address;
+    client->options = options;
+    ok(mpos_thread_start(support_run_client, client, &client->thread));
+}
+
 static inline void start_client(support_client *client,
                                 const mp_listener *listener, mp_auth auth)
 {
-    memset(client, 0, sizeof(*client));
-    client->address = *mp_listener_address(listener);
-    client->options.auth = auth;
-    ok(mpos_thread_start(support_run_client, client, NULL));
+    start_client_with(client, *mp_listener_address(listener),
+                      (mp_client_options){.auth = auth});
 }
 
 static inline void await(const mpi_atomic32 *flag)
@@ -96,15 +124,55 @@ static inline void await(const mpi_atomic32 *flag)
     }
 }
 
-/* Closes its connection, too. */
+/* Closes its connection, too. Once for each that was started. */
 static inline void end_client(support_client *client, mp_error expected)
 {
     await(&client->is_done);
+    mpos_thread_join(client->thread);
     cr_assert_eq(client->err, expected, "%s, not %s: %s",
                  mp_error_name(client->err), mp_error_name(expected),
                  client->sentence);
     if (client->connection != NULL)
         ok(mp_connection_close(client->connection));
+}
+
+/* The client that has been started is accepted: the end of this side. */
+static inline mp_connection *accept_client(mp_listener *listener)
+{
+    mp_connection *accepted = NULL;
+
+    ok(mp_listener_accept(listener, SOON, &accepted));
+    return accepted;
+}
+
+/* Closes both ends of what was accepted. */
+static inline void dismiss_client(support_client *client,
+                                  mp_connection *accepted)
+{
+    ok(mp_connection_close(accepted));
+    end_client(client, MP_OK);
+}
+
+/* A client with this key comes and is accepted; no more than that. */
+static inline void admits(mp_listener *listener, mp_auth auth)
+{
+    support_client client;
+
+    start_client(&client, listener, auth);
+    dismiss_client(&client, accept_client(listener));
+}
+
+/* A client with this key, which is another one, is told so, as we are; its
+ * sentence is left in *client. */
+static inline void turns_away(mp_listener *listener, mp_auth auth,
+                              support_client *client)
+{
+    mp_connection *accepted = NULL;
+
+    start_client(client, listener, auth);
+    fails(mp_listener_accept(listener, SOON, &accepted), MP_EAUTH);
+    cr_assert_null(accepted);
+    end_client(client, MP_EAUTH);
 }
 
 /* A message from one to the other. */

@@ -55,6 +55,8 @@ static bool model_is_alive(mpi_share *share, uint32_t owner);
 #define mpi_word_nudge model_word_nudge
 #define mpi_word_wait_change model_word_wait_change
 #define mpi_word_advance model_word_advance
+#define mpi_word_expect model_word_expect
+#define mpi_word_alert_slowly model_word_alert_slowly
 
 #include "word.c"
 
@@ -82,6 +84,7 @@ static size_t self;
 static size_t position;
 static uint64_t key;
 static uint64_t round_key; /* what it was when the round began */
+static uint64_t bell_key;  /* all that is alive in the loops of bells */
 static uint32_t clock_now;
 static bool has_slept;
 static const waiter *waiting; /* its variable, once begin() has run */
@@ -119,6 +122,9 @@ static uint32_t model_load(const mpi_atomic32 *atomic, const char *where)
         key = model_mix(
             model_mix(round_key, waiting->has_slept + 2U * waiting->must_look),
             (uint64_t)waiting->began);
+    if (strcmp(where, "model_word_expect") == 0 ||
+        strcmp(where, "model_word_alert_slowly") == 0)
+        key = bell_key;
     return ask((model_step){.kind = LOAD, .where = where});
 }
 
@@ -254,6 +260,49 @@ static bool follow(const model_person *person, mpi_share *share, uint32_t seen)
     return has_got(person, err);
 }
 
+/* What word.h says of bells. */
+static bool get_item(const model_person *person, mpi_share *share)
+{
+    int64_t deadline = person->patience == TIMED ? DEADLINE : MPOS_FOREVER;
+    int64_t interval = 0;
+    bool is_there;
+    mp_error err = MP_OK;
+
+    for (;;) {
+        uint32_t seen;
+
+        bell_key =
+            model_mix(round_key, (interval != 0) + 2U * (err == MP_TIMED_OUT));
+        key = bell_key;
+        is_there = ask((model_step){.kind = TAKE_ITEM}) != 0;
+        if (is_there || err == MP_TIMED_OUT)
+            break;
+        seen = mpi_word_expect(&the_word);
+        key = model_mix(bell_key, seen);
+        if (model_bug != GETTER_DOES_NOT_LOOK_AGAIN)
+            is_there = ask((model_step){.kind = TAKE_ITEM}) != 0;
+        if (is_there)
+            break;
+        err = mpi_word_wait_change(&the_word, share, seen, deadline, &interval);
+    }
+    if (interval == 0 || model_bug == GETTER_FORGETS_OTHERS)
+        return is_there;
+    bell_key = model_mix(round_key, 4U + is_there);
+    (void)mpi_word_expect(&the_word);
+    key = bell_key;
+    if (ask((model_step){.kind = LOOK_FOR_ITEM}) != 0)
+        mpi_word_alert(&the_word, share, 1);
+    return is_there;
+}
+
+static bool put_item(mpi_share *share)
+{
+    ask((model_step){.kind = PUT_ITEM});
+    bell_key = round_key;
+    mpi_word_alert(&the_word, share, 1);
+    return true;
+}
+
 static bool act_once(const model_person *person, mpi_share *share,
                      unsigned round)
 {
@@ -278,6 +327,10 @@ static bool act_once(const model_person *person, mpi_share *share,
     case ADVANCES:
         mpi_word_advance(&the_word, share, INT32_MAX);
         return true;
+    case PUTS:
+        return put_item(share);
+    case GETS:
+        return get_item(person, share);
     case NONE:
         break;
     }

@@ -18,6 +18,7 @@ typedef enum model_kind {
     SEMAPHORE,
     EVENT,
     SEQUENCE,
+    BELL,
 } model_kind;
 
 typedef enum model_role {
@@ -30,6 +31,8 @@ typedef enum model_role {
     SETS_AND_CLEARS,
     FOLLOWS,
     ADVANCES,
+    PUTS,
+    GETS,
 } model_role;
 
 typedef enum model_patience {
@@ -78,6 +81,9 @@ typedef enum model_mutant {
     SET_IS_NOT_COUNTED,
     SET_KEEPS_WAITERS_QUIET,
     ADVANCE_WAKES_NOBODY,
+    ALERT_WAKES_NOBODY,
+    GETTER_DOES_NOT_LOOK_AGAIN,
+    GETTER_FORGETS_OTHERS,
     MUTANTS,
 } model_mutant;
 
@@ -105,6 +111,9 @@ typedef enum model_step_kind {
     IS_ALIVE,
     ENTER,
     LEAVE,
+    PUT_ITEM,
+    TAKE_ITEM,
+    LOOK_FOR_ITEM,
 } model_step_kind;
 
 typedef struct model_step {
@@ -140,6 +149,7 @@ typedef struct model_world {
     uint32_t looks; /* since the last kill */
     uint32_t spurious;
     uint32_t sets;          /* of an event that was not set */
+    uint32_t items;         /* that a bell is rung for */
     int32_t owed;           /* deaths of owners that nobody has been told of */
     size_t lengths[PEOPLE]; /* of their histories */
     model_actor actors[PEOPLE];

@@ -71,7 +71,8 @@ static uint64_t hash_now(void)
 
     hash =
         model_mix(hash, (uint64_t)model_state.kills << 32 | model_state.looks);
-    hash = model_mix(hash, model_state.sets);
+    hash =
+        model_mix(hash, (uint64_t)model_state.items << 32 | model_state.sets);
     hash = model_mix(hash, (uint64_t)model_state.spurious << 32 |
                                (uint32_t)model_state.owed);
     for (size_t i = 0; i < PEOPLE; i++) {
@@ -89,9 +90,9 @@ static uint64_t hash_now(void)
 
 static void show_path(void)
 {
-    static const char *const names[] = {"load",     "change", "add",
-                                        "now",      "wait",   "wake",
-                                        "is alive", "enter",  "leave"};
+    static const char *const names[] = {
+        "load",     "change", "add",   "now", "wait", "wake",
+        "is alive", "enter",  "leave", "put", "take", "look for"};
 
     fprintf(stderr, "%s: %s\n", model_current->name, model_problem);
     for (size_t i = 0; i < depth; i++) {

@@ -50,6 +50,9 @@ const char *const model_mutant_names[MUTANTS] = {
     "setting an event is not counted",
     "setting an event that somebody waits for wakes nobody",
     "advancing wakes nobody",
+    "an alert wakes nobody",
+    "who waits for items does not look again before it sleeps",
+    "who has slept and got an item does not look for others",
 };
 
 static bool is_at(const model_step *step, model_mutant mutant,
@@ -87,7 +90,8 @@ uint32_t model_wake_count(const model_step *step)
     if (is_at(step, RELEASE_WAKES_NOBODY, "model_word_unlock_slowly") ||
         is_at(step, PERMIT_IS_NOT_PASSED_ON, "take_one") ||
         is_at(step, SET_KEEPS_WAITERS_QUIET, "model_word_set") ||
-        is_at(step, ADVANCE_WAKES_NOBODY, "model_word_advance"))
+        is_at(step, ADVANCE_WAKES_NOBODY, "model_word_advance") ||
+        is_at(step, ALERT_WAKES_NOBODY, "model_word_alert_slowly"))
         return 0;
     if (is_at(step, SET_WAKES_ONE, "model_word_set"))
         return 1;
@@ -163,6 +167,13 @@ static uint32_t take_simple(const model_step *step, size_t who)
     case LEAVE:
         model_state.holder = 0;
         return 0;
+    case PUT_ITEM:
+        model_state.items++;
+        return 0;
+    case TAKE_ITEM:
+        return model_state.items > 0 && model_state.items-- > 0;
+    case LOOK_FOR_ITEM:
+        return model_state.items > 0;
     case LOAD:
         if (strcmp(step->where, "model_word_wait_set") == 0)
             model_state.actors[who].missed =
@@ -246,6 +257,8 @@ bool model_is_there_for(const model_actor *actor)
                model_state.sets != actor->missed;
     case SEQUENCE:
         return model_state.word != actor->next.a;
+    case BELL:
+        return model_state.items > 0;
     }
     return false;
 }
@@ -261,6 +274,19 @@ static void check_permits(void)
     }
     if (model_state.kills == 0 && (model_state.word & PERMITS) != expected)
         model_fail("permits were lost or made");
+}
+
+static void check_items(void)
+{
+    uint32_t expected = 0;
+
+    for (size_t i = 0; i < PEOPLE; i++) {
+        uint32_t got = model_state.actors[i].got;
+
+        expected += model_current->people[i].role == PUTS ? got : 0 - got;
+    }
+    if (model_state.kills == 0 && model_state.items != expected)
+        model_fail("items were lost or made");
 }
 
 /* A newcomer who only tries. */
@@ -283,4 +309,6 @@ void model_check_end(void)
         check_lock_is_left_free();
     if (model_current->kind == SEMAPHORE)
         check_permits();
+    if (model_current->kind == BELL)
+        check_items();
 }

@@ -12,6 +12,8 @@
 #include "internal.h"
 #include "os.h"
 
+#include <multiproc.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +96,27 @@ static inline void python_for_each(const char *script, int least,
         cr_skip_test("no Python 3.%d or newer to talk to: see "
                      "MULTIPROC_PYTHONS",
                      least);
+}
+
+/* As many bytes as that, each of another kind than its neighbours, go to a
+ * Python that sends them back. */
+static inline void python_expect_bytes_echo(mp_connection *connection,
+                                            size_t size)
+{
+    unsigned char *data = malloc(size + 1);
+    void *back = NULL;
+    size_t back_size;
+
+    cr_assert_not_null(data);
+    for (size_t i = 0; i < size; i++)
+        data[i] = (unsigned char)(i ^ i >> 8);
+    cr_assert_eq(mp_connection_send_bytes(connection, data, size), MP_OK);
+    cr_assert_eq(mp_connection_recv_bytes(connection, &back, &back_size),
+                 MP_OK);
+    cr_assert_eq(back_size, size);
+    cr_assert_eq(memcmp(back, data, size), 0);
+    mp_free(back);
+    free(data);
 }
 
 #endif

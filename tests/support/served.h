@@ -183,7 +183,7 @@ typedef struct hand {
     any_lock any;
     mpi_atomic32 order;  /* 0: none */
     mpi_atomic32 answer; /* 1 + what came of it */
-    mpi_atomic32 has_ended;
+    mpos_thread thread;
 } hand;
 
 static void run_hand(void *argument)
@@ -201,13 +201,12 @@ static void run_hand(void *argument)
         }
         pause_for(0.001);
     }
-    mpi_atomic32_store(&it->has_ended, 1);
 }
 
 static inline void begin_hand(hand *it, any_lock any)
 {
     *it = (hand){.any = any};
-    ok(mpos_thread_start(run_hand, it, NULL));
+    ok(mpos_thread_start(run_hand, it, &it->thread));
 }
 
 static inline mp_error ask_hand(hand *it, char order)
@@ -221,12 +220,11 @@ static inline mp_error ask_hand(hand *it, char order)
     return (mp_error)(int32_t)(answer - 1);
 }
 
-/* What runs at a thread's end may still be to come. */
+/* What runs at a thread's end has run. */
 static inline void end_hand(hand *it)
 {
     mpi_atomic32_store(&it->order, 'x');
-    while (mpi_atomic32_load(&it->has_ended) == 0)
-        pause_for(0.001);
+    mpos_thread_join(it->thread);
 }
 
 #endif
