@@ -53,24 +53,19 @@ mp_error mpi_queue_check(mp_queue *queue)
 
 /* -- The locks ------------------------------------------------------------- */
 
-mp_error mpi_queue_lock(mp_queue *queue, mpos_word *word, mpi_queue_hold *hold)
+mp_error mpi_queue_lock(mp_queue *queue, mpos_word *word)
 {
     mp_error err = mpi_word_lock(word, &queue->sync.share, MP_FOREVER);
 
-    if (err != MP_OK && err != MP_OWNER_DIED)
+    if (err != MP_OWNER_DIED)
         return err;
-    if (err == MP_OWNER_DIED)
-        mpi_atomic32_store(&queue->thing->must_sweep, 1);
-    *hold = (mpi_queue_hold){word, err == MP_OWNER_DIED};
+    mpi_atomic32_store(&queue->thing->must_sweep, 1);
     return MP_OK;
 }
 
-void mpi_queue_unlock(mp_queue *queue, const mpi_queue_hold *hold)
+void mpi_queue_unlock(mp_queue *queue, mpos_word *word)
 {
-    if (hold->has_news)
-        mpi_word_give_up(hold->word, &queue->sync.share);
-    else
-        (void)mpi_word_unlock(hold->word, &queue->sync.share);
+    (void)mpi_word_unlock(word, &queue->sync.share);
 }
 
 uint32_t mpi_queue_tag(const mp_queue *queue, uint32_t owner)

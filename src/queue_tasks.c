@@ -152,13 +152,13 @@ static mp_error finish_one(mp_queue *queue)
 
 static mp_error finish_with_lock(mp_queue *queue)
 {
-    mpi_queue_hold hold;
-    mp_error err = mpi_queue_lock(queue, lock_of_takers(queue), &hold);
+    mpos_word *word = lock_of_takers(queue);
+    mp_error err = mpi_queue_lock(queue, word);
 
     if (err != MP_OK)
         return err;
     err = finish_one(queue);
-    mpi_queue_unlock(queue, &hold);
+    mpi_queue_unlock(queue, word);
     return err;
 }
 
@@ -182,8 +182,8 @@ static mp_error settle(mp_queue *queue, uint64_t done, uint64_t count,
                        bool is_lost)
 {
     mpi_queue_thing *thing = queue->thing;
-    mpi_queue_hold hold;
-    mp_error err = mpi_queue_lock(queue, lock_of_takers(queue), &hold);
+    mpos_word *word = lock_of_takers(queue);
+    mp_error err = mpi_queue_lock(queue, word);
 
     if (err != MP_OK)
         return err;
@@ -195,7 +195,7 @@ static mp_error settle(mp_queue *queue, uint64_t done, uint64_t count,
                                mpi_atomic64_load(&thing->lost_count) + count);
         add_done(thing, count);
     }
-    mpi_queue_unlock(queue, &hold);
+    mpi_queue_unlock(queue, word);
     wake_joiners(queue);
     return err;
 }
@@ -300,13 +300,13 @@ static mp_error empty(mp_queue *queue)
 /* With put_lock, so that nothing is put behind the last look of who gets. */
 static mp_error shut(mp_queue *queue)
 {
-    mpi_queue_hold hold;
-    mp_error err = mpi_queue_lock(queue, &queue->thing->put_lock, &hold);
+    mpos_word *word = &queue->thing->put_lock;
+    mp_error err = mpi_queue_lock(queue, word);
 
     if (err != MP_OK)
         return err;
     mpi_atomic32_store(&queue->thing->is_shut, 1);
-    mpi_queue_unlock(queue, &hold);
+    mpi_queue_unlock(queue, word);
     return MP_OK;
 }
 

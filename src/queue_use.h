@@ -15,14 +15,10 @@
 
 /* -- The locks (queue.c) --------------------------------------------------- */
 
-/* One of the two words, held. If its last owner died, the next one is told so
- * again: only the core knows what to mend. */
-typedef struct mpi_queue_hold {
-    mpos_word *word;
-    bool has_news;
-} mpi_queue_hold;
-mp_error mpi_queue_lock(mp_queue *queue, mpos_word *word, mpi_queue_hold *hold);
-void mpi_queue_unlock(mp_queue *queue, const mpi_queue_hold *hold);
+/* One of the two words. If its last owner died, must_sweep tells the next one
+ * that uses the core, which alone knows what to mend. */
+mp_error mpi_queue_lock(mp_queue *queue, mpos_word *word);
+void mpi_queue_unlock(mp_queue *queue, mpos_word *word);
 
 /* For mp_queue_deliveries(), in this thread. */
 void mpi_queue_note(const mp_queue *queue, uint32_t deliveries);

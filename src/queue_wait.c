@@ -228,16 +228,16 @@ static mp_error fail_too_large(size_t size)
 mp_error mpi_queue_alloc(mp_queue *queue, size_t size, mpi_span *span)
 {
     size_t count = size / MPI_UNIT_SIZE + (size % MPI_UNIT_SIZE != 0);
-    mpi_queue_hold hold;
+    mpos_word *word = &queue->thing->put_lock;
     mp_error err;
 
     if (count > queue->units.max_units - MPI_QUEUE_BESIDE)
         return fail_too_large(size);
-    err = mpi_queue_lock(queue, &queue->thing->put_lock, &hold);
+    err = mpi_queue_lock(queue, word);
     if (err != MP_OK)
         return err;
     err = mpi_queue_alloc_span(queue, (uint32_t)count, span);
-    mpi_queue_unlock(queue, &hold);
+    mpi_queue_unlock(queue, word);
     return err;
 }
 

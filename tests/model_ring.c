@@ -824,7 +824,8 @@ static void check_end(void)
 
 static unsigned long executions;
 
-/* For hours: by hand, with MULTIPROC_MODEL_ALL in the environment. */
+/* For hours: by hand, with MULTIPROC_MODEL_ALL in the environment, and one test
+ * at a time, by --run-test=model_ring/<name>: then it has no time limit. */
 static unsigned interrupts_of(const scenario *it)
 {
     bool has_time = getenv("MULTIPROC_MODEL_ALL") != NULL;

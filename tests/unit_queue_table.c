@@ -436,6 +436,45 @@ Test(queue_table, what_the_dead_had_is_given_out_again_at_its_old_place)
     }
 }
 
+static uint64_t count_repairs(const slots *it)
+{
+    const mpi_queue_thing *thing = it->queue->thing;
+    const mpi_table_root *root =
+        mpi_units_at(&it->queue->units, (mpi_span)thing->put_cursor[0]);
+
+    return root->round;
+}
+
+/* The more items, the longer a repair takes. Who puts a large one takes the
+ * lock for its units first, and who says that one is done does not mend. */
+Test(queue_table, a_death_is_mended_once_whoever_comes_first)
+{
+    static unsigned char bytes[2 * MPI_UNIT_SIZE];
+    size_t size;
+
+    for (size_t i = 0; i < SLOTS_KINDS; i++)
+        for (int n = 0; n < 3; n++) {
+            slots *it = &subject;
+            uint64_t before;
+
+            slots_begin(it, &slots_kinds[i], 0, 0);
+            for (int k = 0; k < 2; k++)
+                ok(mp_queue_put_bytes(it->queue, bytes, 1, 0));
+            ok(mp_queue_get_bytes_into(it->queue, bytes, 1, &size, 0));
+            before = count_repairs(it);
+            slots_kill_holder(it);
+            if (n > 0)
+                ok(mp_queue_put_bytes(it->queue, bytes,
+                                      n == 1 ? 1 : sizeof(bytes), 0));
+            ok(mp_queue_task_done(it->queue));
+            ok(mp_queue_put_bytes(it->queue, bytes, 1, 0));
+            ok(mp_queue_put_bytes(it->queue, bytes, 1, 0));
+            cr_assert_eq(count_repairs(it), before + 1, "%s, %d",
+                         slots_kinds[i].name, n);
+            slots_end(it);
+        }
+}
+
 /* In the table of processes, a number is used again. */
 Test(queue_table, who_has_the_number_of_a_dead_owner_has_none_of_its_items)
 {

@@ -181,12 +181,12 @@ static inline int64_t slots_key(uint32_t id)
 static inline mp_error slots_reserve(slots *it, size_t size, mpi_span *span)
 {
     uint32_t count = (uint32_t)((size + MPI_UNIT_SIZE - 1) / MPI_UNIT_SIZE);
-    mpi_queue_hold hold;
+    mpos_word *word = &it->queue->thing->put_lock;
     mp_error err;
 
-    ok(mpi_queue_lock(it->queue, &it->queue->thing->put_lock, &hold));
+    ok(mpi_queue_lock(it->queue, word));
     err = mpi_units_alloc(&it->queue->units, count, MPI_UNIT_RESERVED, span);
-    mpi_queue_unlock(it->queue, &hold);
+    mpi_queue_unlock(it->queue, word);
     return err;
 }
 
