@@ -38,6 +38,34 @@ void bare_release(bare_kind kind);
 void bare_wait(_Atomic uint32_t *word, uint32_t expected);
 void bare_wake(_Atomic uint32_t *word);
 
+/* The least that a handover between two processes can be. */
+static inline void bare_set(_Atomic uint32_t *word)
+{
+    atomic_store(word, 1);
+    bare_wake(word);
+}
+
+static inline void bare_await(_Atomic uint32_t *word)
+{
+    while (atomic_exchange(word, 0) == 0)
+        bare_wait(word, 0);
+}
+
+/* There and back, so often; and the other side, until it is over. */
+static inline void bare_play(_Atomic uint32_t words[2], int count)
+{
+    for (int i = 0; i < count; i++) {
+        bare_set(&words[0]);
+        bare_await(&words[1]);
+    }
+}
+
+static inline void bare_answer(_Atomic uint32_t words[2], const bool *is_over)
+{
+    for (bare_await(&words[0]); !*is_over; bare_await(&words[0]))
+        bare_set(&words[1]);
+}
+
 /* This process, and what it forks, stays on one processor, until told else:
  * what a wake-up costs differs by a factor of ten between processors that
  * share work and those that sleep. */

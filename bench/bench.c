@@ -21,7 +21,8 @@
 static const bench_table *const tables[] = {
     &bench_process_rows, &bench_pickle_rows,    &bench_connection_rows,
     &bench_lock_rows,    &bench_contended_rows, &bench_handover_rows,
-    &bench_queue_rows,   &bench_shared_rows,    &bench_value_rows,
+    &bench_queue_rows,   &bench_pool_rows,      &bench_shared_rows,
+    &bench_value_rows,
 };
 
 typedef struct bench_options {

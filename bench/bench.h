@@ -18,7 +18,9 @@ typedef struct bench_row {
     /* The goal: our figure divided by the peer's, at most; 0: none. */
     double goal;
     const char *goal_text;
-    /* A goal that is no ratio, looked at after the last sample. */
+    /* As well, or instead: our figure, in seconds, at most. */
+    double limit;
+    /* A goal that is neither, looked at after the last sample. */
     bool (*holds)(void);
 
     int samples;    /* 0: the usual number */
@@ -48,6 +50,7 @@ extern const bench_table bench_lock_rows;
 extern const bench_table bench_contended_rows;
 extern const bench_table bench_handover_rows;
 extern const bench_table bench_queue_rows;
+extern const bench_table bench_pool_rows;
 extern const bench_table bench_shared_rows;
 extern const bench_table bench_value_rows;
 

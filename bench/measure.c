@@ -66,17 +66,23 @@ static void sample_both(const bench_row *row, int samples, series *ours,
     }
 }
 
+/* Of several goals all have to be met. */
+static void expect(bench_result *result, bool is_met)
+{
+    result->is_met = is_met && (result->is_met || !result->has_goal);
+    result->has_goal = true;
+}
+
 static void judge(const bench_row *row, bench_result *result)
 {
     if (result->has_peer)
         result->ratio = result->ours.median / result->theirs.median;
-    if (row->holds != NULL) {
-        result->has_goal = true;
-        result->is_met = row->holds();
-    } else if (row->goal > 0 && result->has_peer) {
-        result->has_goal = true;
-        result->is_met = result->ratio <= row->goal;
-    }
+    if (row->holds != NULL)
+        expect(result, row->holds());
+    if (row->limit > 0)
+        expect(result, result->ours.median <= row->limit);
+    if (row->goal > 0 && result->has_peer)
+        expect(result, result->ratio <= row->goal);
 }
 
 static void measure(const bench_row *row, bench_result *result)

@@ -206,6 +206,39 @@ def pass_ints(count):
     return seconds
 
 
+def nothing(number):
+    pass
+
+
+def same(value):
+    return value
+
+
+def spawn_pool(processes=2):
+    pool = multiprocessing.get_context("spawn").Pool(processes)
+    pool.map(nothing, range(8), 1)
+    return pool
+
+
+def map_in_pool(function, items, chunksize=None):
+    with spawn_pool() as pool:
+        began = time.perf_counter()
+        results = pool.map(function, items, chunksize)
+        seconds = time.perf_counter() - began
+        assert len(results) == len(items)
+    return seconds
+
+
+def apply_in_pool(count):
+    with spawn_pool() as pool:
+        began = time.perf_counter()
+        for number in range(count):
+            result = pool.apply(same, (number,))
+        seconds = time.perf_counter() - began
+        assert result == count - 1
+    return seconds
+
+
 COMMANDS = {
     "connection.accept": lambda count: on_one_processor(visit, count),
     "connection.roundtrip": lambda count: on_one_processor(exchange, count),
@@ -216,6 +249,15 @@ COMMANDS = {
     "rlock": lambda count: acquire_and_release(multiprocessing.RLock, count),
     "semaphore":
         lambda count: acquire_and_release(multiprocessing.Semaphore, count),
+    "pool.apply": lambda count: on_one_processor(apply_in_pool, count),
+    "pool.apply.free": apply_in_pool,
+    "pool.map.auto":
+        lambda count: map_in_pool(nothing, list(range(count))),
+    "pool.map.chunk1":
+        lambda count: map_in_pool(nothing, list(range(count)), 1),
+    "pool.map.large":
+        lambda count: map_in_pool(same, [b"%d" % (i % 10) * 2**20
+                                         for i in range(count)]),
     "queue.int": pass_ints,
     "shared_dict.get": get_from_dict,
     "shared_dict.set": set_in_dict,

@@ -21,18 +21,6 @@ static mp_process *ours, *theirs;
 
 /* -- What both do ---------------------------------------------------------- */
 
-static void bare_set(int which)
-{
-    atomic_store(&shared->words[which], 1);
-    bare_wake(&shared->words[which]);
-}
-
-static void bare_await(int which)
-{
-    while (atomic_exchange(&shared->words[which], 0) == 0)
-        bare_wait(&shared->words[which], 0);
-}
-
 static void await(int which)
 {
     mp_check(mp_event_wait(events[which], MP_FOREVER));
@@ -64,8 +52,7 @@ static void meet(void)
 static int answer_bare(mp_args *args)
 {
     (void)args;
-    for (bare_await(0); !shared->is_over; bare_await(0))
-        bare_set(1);
+    bare_answer(shared->words, &shared->is_over);
     return 0;
 }
 
@@ -100,10 +87,7 @@ static double pass_bare(int batch)
 {
     double began = system_now();
 
-    for (int i = 0; i < batch; i++) {
-        bare_set(0);
-        bare_await(1);
-    }
+    bare_play(shared->words, batch);
     return system_now() - began;
 }
 
@@ -205,7 +189,7 @@ static void close_all(void)
 static void close_event(void)
 {
     shared->is_over = true;
-    bare_set(0);
+    bare_set(&shared->words[0]);
     mp_check(mp_event_set(events[0]));
     close_all();
 }
@@ -213,7 +197,7 @@ static void close_event(void)
 static void close_condition(void)
 {
     shared->is_over = true;
-    bare_set(0);
+    bare_set(&shared->words[0]);
     take_turn(0);
     close_all();
 }
@@ -221,7 +205,7 @@ static void close_condition(void)
 static void close_barrier(void)
 {
     shared->is_over = true;
-    bare_set(0);
+    bare_set(&shared->words[0]);
     meet();
     close_all();
 }

@@ -24,7 +24,6 @@ enum {
     ROW = 64, /* items of put_many() */
     SAMPLES = 11,
     MILLION = 1000000,
-    LIMIT_NS = 100,
     LIMIT_BYTES = 64 << 20,
 };
 
@@ -43,34 +42,6 @@ static mp_queue *queues[2]; /* of a ping-pong */
 static mp_process *ours, *theirs;
 static char *piece;
 static size_t piece_size;
-
-/* What the samples were, for goals in nanoseconds. */
-static struct {
-    double values[SAMPLES + 1];
-    int count;
-} taken;
-
-static int compare(const void *left, const void *right)
-{
-    double a = *(const double *)left;
-    double b = *(const double *)right;
-
-    return (a > b) - (a < b);
-}
-
-static double note(double seconds, int batch)
-{
-    /* But for the first, which warms up. */
-    if (batch > 1 && taken.count < SAMPLES)
-        taken.values[taken.count++] = seconds / batch * 1e9;
-    return seconds;
-}
-
-static bool is_fast(void)
-{
-    qsort(taken.values, (size_t)taken.count, sizeof(double), compare);
-    return taken.values[taken.count / 2] < LIMIT_NS;
-}
 
 /* -- Workers --------------------------------------------------------------- */
 
@@ -286,12 +257,12 @@ static double run_crew(const crew *who, int batch)
     return last - first;
 }
 
-#define CREW(name, put, get, each)                 \
-    static double name(int batch)                  \
-    {                                              \
-        static const crew who = {put, get, each};  \
-                                                   \
-        return note(run_crew(&who, batch), batch); \
+#define CREW(name, put, get, each)                \
+    static double name(int batch)                 \
+    {                                             \
+        static const crew who = {put, get, each}; \
+                                                  \
+        return run_crew(&who, batch);             \
     }
 
 CREW(pass_bytes, put_bytes, get_bytes, 1)
@@ -307,7 +278,6 @@ CREW(pass_boost_filled, put_boost_filled, get_boost_summed, 1)
 static const char *open_shared(void)
 {
     shared = bare_shared(sizeof(*shared));
-    taken.count = 0;
     return shared != NULL ? NULL : "there is no fork";
 }
 
@@ -364,23 +334,10 @@ static void close_boost(void)
 
 /* -- There and back, on one processor -------------------------------------- */
 
-static void bare_set(int which)
-{
-    atomic_store(&shared->words[which], 1);
-    bare_wake(&shared->words[which]);
-}
-
-static void bare_await(int which)
-{
-    while (atomic_exchange(&shared->words[which], 0) == 0)
-        bare_wait(&shared->words[which], 0);
-}
-
 static int answer_bare(mp_args *args)
 {
     (void)args;
-    for (bare_await(0); !shared->is_over; bare_await(0))
-        bare_set(1);
+    bare_answer(shared->words, &shared->is_over);
     return 0;
 }
 
@@ -416,10 +373,7 @@ static double play_bare(int batch)
 {
     double began = system_now();
 
-    for (int i = 0; i < batch; i++) {
-        bare_set(0);
-        bare_await(1);
-    }
+    bare_play(shared->words, batch);
     return system_now() - began;
 }
 
@@ -444,7 +398,7 @@ static const char *open_game(void)
 static void close_game(void)
 {
     shared->is_over = true;
-    bare_set(0);
+    bare_set(&shared->words[0]);
     mp_check(mp_queue_shutdown(queues[0], false));
     end(theirs);
     end(ours);
@@ -498,7 +452,7 @@ static const bench_row rows[] = {
     {.name = "queue.64",
      .unit = "ns",
      .goal_text = "100 ns",
-     .holds = is_fast,
+     .limit = 100e-9,
      .samples = SAMPLES,
      .batch = 2 * MILLION,
      .begin = open_small,

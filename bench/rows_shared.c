@@ -13,7 +13,6 @@ enum {
     PYTHON_OFTEN = 1000,
     KEYS = 1000,
     MILLION = 1000000,
-    LIMIT_NS = 300,
     PRIME = 7919, /* so that keys don't come in the order of insertion */
 };
 
@@ -22,12 +21,6 @@ static const char value[16] = "sixteen bytes...";
 static mp_shared_dict *dict;  /* of KEYS keys */
 static mp_shared_dict *large; /* of a MILLION */
 static mp_shared_list *list;
-
-/* What the samples were, for goals in nanoseconds. */
-static struct {
-    double values[SAMPLES];
-    int count;
-} taken;
 
 /* "k" and seven digits; by hand, since printf() takes as long as a set(). */
 static mp_obj *make_key(int number)
@@ -48,7 +41,6 @@ static void fill(mp_shared_dict *it, int count)
 
 static const char *open_dict(void)
 {
-    taken.count = 0;
     mp_check(mp_shared_dict_create(&dict, KEYS, NULL));
     fill(dict, KEYS);
     return NULL;
@@ -58,28 +50,6 @@ static void close_dict(void)
 {
     mp_check(mp_shared_dict_verify(dict));
     mp_check(mp_shared_dict_close(dict));
-}
-
-static int compare(const void *left, const void *right)
-{
-    double a = *(const double *)left;
-    double b = *(const double *)right;
-
-    return (a > b) - (a < b);
-}
-
-/* But for the first, which warms up. */
-static double note(double seconds, int batch)
-{
-    if (batch == OFTEN && taken.count < SAMPLES)
-        taken.values[taken.count++] = seconds / batch * 1e9;
-    return seconds;
-}
-
-static bool is_fast(void)
-{
-    qsort(taken.values, (size_t)taken.count, sizeof(double), compare);
-    return taken.values[taken.count / 2] < LIMIT_NS;
 }
 
 /* -- Getting and setting --------------------------------------------------- */
@@ -137,12 +107,12 @@ static double set_in(mp_shared_dict *it, int count, int batch)
 
 static double repeat_get(int batch)
 {
-    return note(get_from(dict, KEYS, batch), batch);
+    return get_from(dict, KEYS, batch);
 }
 
 static double repeat_set(int batch)
 {
-    return note(set_in(dict, KEYS, batch), batch);
+    return set_in(dict, KEYS, batch);
 }
 
 /* -- A million ------------------------------------------------------------- */
@@ -235,7 +205,7 @@ static double repeat_append(int batch)
 #define OWN_ROW(row_name, repeat)                              \
     {                                                          \
         .name = row_name, .unit = "ns", .goal_text = "300 ns", \
-        .holds = is_fast, .samples = SAMPLES, .batch = OFTEN,  \
+        .limit = 300e-9, .samples = SAMPLES, .batch = OFTEN,   \
         .begin = open_dict, .end = close_dict, .ours = repeat  \
     }
 #define PYTHON_ROW(row_name, open, close, repeat, command)              \

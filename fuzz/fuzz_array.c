@@ -14,6 +14,7 @@
  */
 #include "arena.h"
 #include "input.h"
+#include "pattern.h"
 
 #include <multiproc.h>
 
@@ -84,27 +85,10 @@ static shape shape_of(unsigned which)
     return shapes[which % SHAPES];
 }
 
-typedef struct pattern {
-    unsigned char *bytes;
-    size_t size;
-} pattern;
-
 static pattern patterns[SHAPES];
 static char path[64];
 /* Keeps the memory of small copies, which would else be made for each. */
 static mp_array *keeper;
-
-static void read_file(pattern *out)
-{
-    FILE *file = fopen(path, "rb");
-
-    require(file != NULL);
-    out->bytes = malloc(MOST_SIZE);
-    require(out->bytes != NULL);
-    out->size = fread(out->bytes, 1, MOST_SIZE, file);
-    require(out->size > MPI_ARENA_TABLE && out->size < MOST_SIZE);
-    fclose(file);
-}
 
 static void make_pattern(const shape *it, pattern *out)
 {
@@ -122,7 +106,7 @@ static void make_pattern(const shape *it, pattern *out)
                                     &options));
         mp_check(mp_array_close(array));
     }
-    read_file(out);
+    read_pattern(path, MOST_SIZE, out);
     remove(path);
 }
 

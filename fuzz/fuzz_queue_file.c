@@ -14,6 +14,7 @@
  */
 #include "arena.h"
 #include "input.h"
+#include "pattern.h"
 #include "queue.h"
 
 #include <multiproc.h>
@@ -76,25 +77,8 @@ static const mp_queue_options shapes[SHAPES] = {
     {.order = MP_QUEUE_FIFO, .max_bytes = MOST_BYTES, .redeliver = true},
 };
 
-typedef struct pattern {
-    unsigned char *bytes;
-    size_t size;
-} pattern;
-
 static pattern patterns[SHAPES];
 static char path[64];
-
-static void read_file(pattern *out)
-{
-    FILE *file = fopen(path, "rb");
-
-    require(file != NULL);
-    out->bytes = malloc(MOST_SIZE);
-    require(out->bytes != NULL);
-    out->size = fread(out->bytes, 1, MOST_SIZE, file);
-    require(out->size > MPI_ARENA_TABLE && out->size < MOST_SIZE);
-    fclose(file);
-}
 
 /* With items of every kind in it, some of them taken. */
 static void make_pattern(const mp_queue_options *options, pattern *out)
@@ -113,7 +97,7 @@ static void make_pattern(const mp_queue_options *options, pattern *out)
     mp_check(mp_queue_get(queue, 0, &item));
     mp_obj_unref(item);
     mp_check(mp_queue_close(queue));
-    read_file(out);
+    read_pattern(path, MOST_SIZE, out);
     remove(path);
 }
 

@@ -15,11 +15,13 @@
 #include <multiproc/event.h>
 #include <multiproc/export.h>
 #include <multiproc/finalizer.h>
+#include <multiproc/future.h>
 #include <multiproc/listener.h>
 #include <multiproc/lock.h>
 #include <multiproc/named.h>
 #include <multiproc/object.h>
 #include <multiproc/pickle.h>
+#include <multiproc/pool.h>
 #include <multiproc/process.h>
 #include <multiproc/queue.h>
 #include <multiproc/semaphore.h>
@@ -28,6 +30,7 @@
 #include <multiproc/shared_list.h>
 #include <multiproc/shared_memory.h>
 #include <multiproc/system.h>
+#include <multiproc/task.h>
 #include <multiproc/value.h>
 #include <multiproc/wait.h>
 

@@ -587,7 +587,8 @@ static bool begins_with_lock(uint32_t kind)
 {
     return kind == MPI_LOCK || kind == MPI_RLOCK || kind == MPI_BARRIER ||
            kind == MPI_SHARED_DICT || kind == MPI_SHARED_LIST ||
-           kind == MPI_SHARED_MEMORY || kind == MPI_QUEUE;
+           kind == MPI_SHARED_MEMORY || kind == MPI_QUEUE ||
+           kind == MPI_POOL_BOARD;
 }
 
 static owned_words find_locks(const mpi_arena *arena, uint32_t cell)

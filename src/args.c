@@ -4,6 +4,7 @@
  * uncaught TypeError does; they all go through expect().
  */
 #include "state.h"
+#include "task.h"
 
 #include <multiproc/args.h>
 
@@ -60,6 +61,7 @@ static void expect(mp_error err, const place *where)
         mpi_context(err, "%s() argument '%s'", where->args->name, where->name);
     else if (err != MP_EINDEX)
         mpi_context(err, "%s() argument %zu", where->args->name, where->index);
+    mpi_task_escape(err, "");
     mpi_complain("TypeError: ");
     mp_exit(1);
 }

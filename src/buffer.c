@@ -20,7 +20,7 @@ bool mpi_buffer_reserve(mpi_buffer *buffer, size_t size)
         return false;
     if (size <= capacity - buffer->size)
         return true;
-    if (size > SIZE_MAX / 2 - buffer->size) {
+    if (buffer->is_fixed || size > SIZE_MAX / 2 - buffer->size) {
         buffer->has_failed = true;
         return false;
     }
@@ -65,6 +65,7 @@ void mpi_buffer_printf(mpi_buffer *buffer, const char *format, ...)
 
 void mpi_buffer_free(mpi_buffer *buffer)
 {
-    free(buffer->data);
+    if (!buffer->is_fixed)
+        free(buffer->data);
     *buffer = (mpi_buffer){0};
 }

@@ -6,6 +6,7 @@
 #include "state.h"
 
 #include "listener.h"
+#include "task.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,6 +152,7 @@ void mpi_complain(const char *kind)
 void mp_check_failed(mp_error error, const char *expression, const char *file,
                      int line)
 {
+    mpi_task_check_failed(error, expression, file, line);
     fflush(stdout);
     fprintf(stderr, "Process %s:\n%s:%d: %s\n%s: %s\n",
             mp_process_name(mp_current_process()), file, line, expression,

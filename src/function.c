@@ -140,6 +140,8 @@ mp_error mpi_static_rebuild(const mp_obj *state, const void **object)
     if (unpack(state, &path, &build_id, &offset) != MP_OK)
         return mpi_fail(MP_EUNPICKLE, "this is no address in a module");
     err = find_or_load(path, &module);
+    if (err == MP_ENOMEM)
+        return mpi_no_memory();
     if (err != MP_OK)
         return mpi_context(MP_EUNPICKLE, "can't find the module of a function");
     if (memcmp(module.build_id, build_id, MPOS_BUILD_ID_SIZE) != 0)
@@ -165,6 +167,8 @@ mp_error mpi_function_rebuild(const mp_obj *state, const void **function)
         return err;
     /* The offset may come from a stranger: it must at least be code. */
     err = mpos_module_of(address, &module);
+    if (err == MP_ENOMEM)
+        return mpi_no_memory();
     if (err != MP_OK)
         return mpi_context(MP_EUNPICKLE, "a function is no code");
     free(module.path);

@@ -42,6 +42,7 @@ typedef struct mpi_buffer {
     size_t size;
     size_t capacity;
     bool has_failed; /* memory ran out; what was appended since is lost */
+    bool is_fixed;   /* data is somebody else's, and never moves nor grows */
 } mpi_buffer;
 
 /* Room for size more bytes at data + this->size, or false (has_failed). */

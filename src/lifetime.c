@@ -28,6 +28,12 @@ static const char *kind_name(uint32_t kind)
         return "listener";
     case MPI_FINALIZER:
         return "finalizer";
+    case MPI_POOL:
+        return "pool";
+    case MPI_FUTURE:
+        return "future";
+    case MPI_ITERATOR:
+        return "iterator";
     default:
         return mpi_share_kind_name((mpi_kind)kind);
     }
@@ -51,7 +57,7 @@ mp_error mpi_lifetime_check(const void *object, mpi_kind kind)
         return mpi_fail(MP_EINVAL, "the %s is NULL", name);
     if (lifetime->kind != (uint32_t)kind)
         return mpi_fail(MP_EINVAL, "%p is no %s", object, name);
-    if (lifetime->has_ended)
+    if (mpi_atomic32_load(&lifetime->has_ended) != 0)
         return mpi_fail(MP_ECLOSED, "the %s is closed", name);
     return MP_OK;
 }
@@ -61,7 +67,7 @@ void mpi_lifetime_end(void *object)
     mpi_lifetime *lifetime = object;
     mpi_lifetime *dropped = NULL;
 
-    lifetime->has_ended = true;
+    mpi_atomic32_store(&lifetime->has_ended, 1);
     lifetime->next = NULL;
     mpos_mutex_lock(&mpi_lifetime_mutex);
     if (ended.newest != NULL)

@@ -29,12 +29,16 @@ typedef enum mpi_kind {
     MPI_SHARED_DICT = 0x74636964,
     MPI_SHARED_LIST = 0x7473696c,
     MPI_QUEUE = 0x75657571,
+    MPI_POOL_BOARD = 0x6c6f6f70,
+    MPI_POOL = 0x6b6f6f70,
+    MPI_FUTURE = 0x75747566,
+    MPI_ITERATOR = 0x72657469,
 } mpi_kind;
 
 /* The first member of each such object. */
 typedef struct mpi_lifetime {
     uint32_t kind;
-    bool has_ended;
+    mpi_atomic32 has_ended;    /* others may ask while a thread ends it */
     struct mpi_lifetime *next; /* among those that have ended */
     void *items; /* of a Value or an Array: what their macros read (mp_view) */
 } mpi_lifetime;

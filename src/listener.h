@@ -58,7 +58,7 @@ void mpi_clients_after_fork(void);
 
 /* -- The listener (listener.c) --------------------------------------------- */
 
-enum { MPI_SENTENCE_SIZE = 160 };
+enum { MPI_LISTENER_SENTENCE_SIZE = 160 };
 
 /* Somebody who has connected and was not returned by accept() yet. */
 typedef struct mpi_client {
@@ -67,7 +67,7 @@ typedef struct mpi_client {
     int64_t since;
     int64_t deadline;
     mp_error result; /* MP_PENDING: the handshake is under way */
-    char sentence[MPI_SENTENCE_SIZE]; /* of a failure */
+    char sentence[MPI_LISTENER_SENTENCE_SIZE]; /* of a failure */
 } mpi_client;
 
 enum { MPI_LEAVING_MAX = 8 };

@@ -241,6 +241,8 @@ bool mpi_text_check(const void *data, size_t size, size_t *length,
 uint32_t mpi_text_next(const char **text);
 /* At most 4 bytes, surrogates included; returns how many. */
 size_t mpi_text_put(char *text, uint32_t code);
+/* What a program has printed becomes text: '?' for each byte that is none. */
+void mpi_text_mend(char *text);
 
 /* -- obj_container.c ------------------------------------------------------- */
 

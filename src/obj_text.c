@@ -114,3 +114,24 @@ size_t mpi_text_put(char *text, uint32_t code)
     to[3] = (unsigned char)(0x80 | (code & 0x3F));
     return 4;
 }
+
+void mpi_text_mend(char *text)
+{
+    size_t size = strlen(text);
+    size_t length;
+    uint8_t flags;
+
+    if (mpi_text_check(text, size, &length, &flags))
+        return;
+    for (size_t i = 0, step; i < size; i += step) {
+        unsigned char first = (unsigned char)text[i];
+
+        step = first < 0x80
+                   ? 1
+                   : sequence_size((unsigned char *)text + i, size - i);
+        if (step == 0) {
+            text[i] = '?';
+            step = 1;
+        }
+    }
+}

@@ -47,6 +47,7 @@ typedef struct mpos_facts {
     bool has_message_pipes;  /* MPOS_PIPE exists, and mpos_send_message */
     bool memory_grows;       /* mpos_memory_grow exists, for what has no name */
     bool named_grows;        /* and for what has one, or is in a file */
+    bool loses_wakes;        /* mpos_word_wake's, with who is killed in there */
     uint32_t exit_code_mask; /* what the system keeps of an exit code */
 } mpos_facts;
 
@@ -72,6 +73,8 @@ mp_error mpos_start_time(int64_t pid, uint64_t *ticks);
 uint64_t mpos_pid_space(void);
 /* Processors this process may run on, at least 1. */
 unsigned mpos_cpu_count(void);
+/* Of the terminal that stderr is, 80 if that can't be told; 0: it is none. */
+unsigned mpos_terminal_columns(void);
 /* Removes NAME from the environment. MP_ENOTFOUND if unset; else its value,
  * cut to fit and terminated. */
 mp_error mpos_take_variable(const char *name, char *value, size_t size);

@@ -2,6 +2,7 @@
 /* The kinds of things with handles, and the handles that travel with them. */
 #include "resource.h"
 
+#include "board.h"
 #include "connection.h"
 #include "handle.h"
 #include "internal.h"
@@ -32,6 +33,7 @@ static const mpi_resource_type *const types[] = {
     &mpi_shared_memory_kind.resource,
     &mpi_shareable_list_type,
     &mpi_queue_kind.resource,
+    &mpi_board_kind.resource,
 };
 
 const mpi_resource_type *mpi_resource_find(const char *name, size_t size)

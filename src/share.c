@@ -28,6 +28,7 @@ enum { LOOK_SERVES = 40000000 }; /* nanoseconds */
 /* In the table: no process has such a number. */
 static const uint64_t nobody_alive = UINT64_MAX;
 
+mpi_atomic32 mpi_share_forks;
 mpos_mutex mpi_shares_mutex = MPOS_MUTEX_INIT;
 
 static mpi_arena *arenas;
@@ -64,6 +65,8 @@ const char *mpi_share_kind_name(mpi_kind kind)
         return "pipe";
     case MPI_QUEUE:
         return "Queue";
+    case MPI_POOL_BOARD:
+        return "PoolBoard";
     default:
         return NULL;
     }
@@ -1103,6 +1106,7 @@ void mpi_shares_after_fork(void)
 {
     mpi_share **link = &shares;
 
+    (void)mpi_atomic32_add(&mpi_share_forks, 1);
     mpos_mutex_reset(&mpi_shares_mutex);
     for (mpi_arena *it = arenas; it != NULL; it = it->next)
         mpi_atomic32_store(&it->lock.self, 0);

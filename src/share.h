@@ -187,6 +187,9 @@ uint64_t mpi_share_identity(const mpi_share *share, uint32_t owner);
 /* Nothing is attached any more. Also called by mpos_at_fork(): touches memory
  * only. */
 void mpi_shares_after_fork(void);
+/* Another number after each fork: for who has a share, a look at it says
+ * whether this is still the same process. */
+extern mpi_atomic32 mpi_share_forks;
 /* Over all holds of this process; taken by mpi_fork_prepare(). */
 extern mpos_mutex mpi_shares_mutex;
 

@@ -5,6 +5,7 @@
 #include "connection.h"
 #include "listener.h"
 #include "share.h"
+#include "task.h"
 
 #include <stdlib.h>
 
@@ -284,4 +285,6 @@ void mpi_state_after_fork(const mpi_transport *kept)
     mpi_finalizers_after_fork();
     mpi_forkserver_after_fork();
     mpi_exit_after_fork();
+    mpi_task_after_fork();
+    mpi_crowds_after_fork();
 }

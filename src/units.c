@@ -79,10 +79,10 @@ static bool is_possible(uint64_t max_units)
            full_size_of(max_units) <= PTRDIFF_MAX;
 }
 
-/* In the data. */
+/* In the share's data. */
 static size_t offset_of(const mpi_units *units, uint32_t unit)
 {
-    return (size_t)units_offset(units->max_units) +
+    return units->base + (size_t)units_offset(units->max_units) +
            (size_t)(unit - 1) * MPI_UNIT_SIZE;
 }
 
@@ -217,33 +217,61 @@ static mp_error check_table(mpi_units *units)
     return MP_OK;
 }
 
-mp_error mpi_units_open(mpi_units *units, mpi_share *share, uint64_t max_units)
+mp_error mpi_units_reserve_first(mpi_share *share, size_t base)
 {
+    return mpi_share_reserve(share, base + HEAD_OFFSET,
+                             base + TABLE_OFFSET + FIRST_TABLE_SIZE);
+}
+
+mp_error mpi_units_open_in(mpi_units *units, mpi_share *share,
+                           uint64_t max_units, size_t base, void *mapped)
+{
+    size_t least = base + TABLE_OFFSET + FIRST_TABLE_SIZE;
     mp_error err;
 
-    *units = (mpi_units){.share = share};
-    if (!is_possible(max_units) ||
-        mpi_share_data_size(share) < TABLE_OFFSET + FIRST_TABLE_SIZE)
+    *units = (mpi_units){.share = share, .base = base};
+    if (!is_possible(max_units) || mpi_share_data_size(share) < least)
         return fail_damaged();
     units->max_units = (uint32_t)max_units;
     mpi_atomic32_store(&units->trim_below, UINT32_MAX);
-    units->mapped_size = (size_t)full_size_of(max_units);
-    err = mpi_share_map_data(share, units->mapped_size, &units->data);
-    if (err != MP_OK)
-        return err;
+    units->data = (unsigned char *)mapped + base;
     units->table =
         (mpi_atomic64 *)(void *)((unsigned char *)units->data + TABLE_OFFSET);
     units->memory =
-        (unsigned char *)units->data + offset_of(units, 1) - MPI_UNIT_SIZE;
+        (unsigned char *)mapped + offset_of(units, 1) - MPI_UNIT_SIZE;
     err = check_table(units);
     if (err != MP_OK)
         mpi_units_close(units);
     return err;
 }
 
+mp_error mpi_units_open(mpi_units *units, mpi_share *share, uint64_t max_units)
+{
+    void *mapped = NULL;
+    size_t size;
+    mp_error err;
+
+    *units = (mpi_units){.share = share};
+    if (!is_possible(max_units) ||
+        mpi_share_data_size(share) < TABLE_OFFSET + FIRST_TABLE_SIZE)
+        return fail_damaged();
+    size = (size_t)full_size_of(max_units);
+    err = mpi_share_map_data(share, size, &mapped);
+    if (err != MP_OK)
+        return err;
+    err = mpi_units_open_in(units, share, max_units, 0, mapped);
+    if (err != MP_OK) {
+        mpos_memory_unmap(mapped, size);
+        return err;
+    }
+    units->mapped_size = size;
+    return MP_OK;
+}
+
 void mpi_units_close(mpi_units *units)
 {
-    mpos_memory_unmap(units->data, units->mapped_size);
+    if (units->mapped_size != 0)
+        mpos_memory_unmap(units->data, units->mapped_size);
     free(units->marks);
     *units = (mpi_units){.share = NULL};
 }
@@ -330,11 +358,12 @@ static mp_error reserve(mpi_units *units, size_t from, size_t to)
 static mp_error grow_by(mpi_units *units, uint32_t top, uint32_t more)
 {
     units_head *head = head_of(units);
-    size_t from = TABLE_OFFSET + (size_t)(top + 1) * sizeof(mpi_atomic64);
+    size_t table = units->base + TABLE_OFFSET;
+    size_t from = table + (size_t)(top + 1) * sizeof(mpi_atomic64);
     size_t to = from + (size_t)more * sizeof(mpi_atomic64);
     mp_error err = MP_OK;
 
-    if (to > TABLE_OFFSET + FIRST_TABLE_SIZE)
+    if (to > table + FIRST_TABLE_SIZE)
         err = reserve(units, from, to);
     if (err == MP_OK)
         err = reserve(units, offset_of(units, top + 1),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Units: the memory of a queue, 16 KiB each, and a table that says what each is
- * used for. The queue's data (share.h) is
+ * used for. The queue's data (share.h), or a part of a board's, is
  *
  *     outstanding[]   8 bytes for each process there can be
  *     head            how much of the rest is in use
@@ -13,8 +13,8 @@
  * several in a row, and only the first one's entry counts: the others' are 0,
  * as those of free units are.
  *
- * Who allocates holds put_lock; anybody may free, without a lock, what is its
- * own.
+ * Who allocates holds put_lock, or is the only one who does; anybody may free,
+ * without a lock, what is its own.
  */
 #ifndef MULTIPROC_UNITS_H
 #define MULTIPROC_UNITS_H
@@ -39,9 +39,10 @@ typedef enum mpi_unit_use {
 
 /* In this process. */
 typedef struct mpi_units {
-    mpi_share *share; /* borrowed */
-    void *data;       /* mapped as far as max_units reach */
-    size_t mapped_size;
+    mpi_share *share;   /* borrowed */
+    size_t base;        /* where in the share's data they begin */
+    void *data;         /* there, mapped as far as max_units reach */
+    size_t mapped_size; /* 0: the mapping is somebody else's */
     mpi_atomic64 *table;
     unsigned char *memory; /* of unit 0 */
     uint32_t max_units;
@@ -58,6 +59,12 @@ mp_error mpi_units_plan(size_t max_bytes, size_t *initial_size,
                         size_t *full_size, uint32_t *max_units);
 /* Maps it; checks what it finds. MP_EPROTO. */
 mp_error mpi_units_open(mpi_units *units, mpi_share *share, uint64_t max_units);
+/* The same for those that have but a part of the data: from base on, a multiple
+ * of MPOS_MAP_UNIT, of what the caller has mapped, and unmaps. */
+mp_error mpi_units_open_in(mpi_units *units, mpi_share *share,
+                           uint64_t max_units, size_t base, void *mapped);
+/* Before that, once: what such ones need at first, but for outstanding[]. */
+mp_error mpi_units_reserve_first(mpi_share *share, size_t base);
 void mpi_units_close(mpi_units *units);
 
 /* With put_lock held. Grows if it has to; before that, what dead owners had is

@@ -90,6 +90,8 @@ static size_t model_data_size(void);
 #define mpi_units_has_more model_units_has_more
 #define mpi_units_plan model_units_plan
 #define mpi_units_open model_units_open
+#define mpi_units_open_in model_units_open_in
+#define mpi_units_reserve_first model_units_reserve_first
 #define mpi_units_close model_units_close
 #define mpi_units_alloc model_units_alloc
 #define mpi_units_set model_units_set

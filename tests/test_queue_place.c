@@ -2,9 +2,8 @@
 /* Queues by name and in files: who finds what, what is refused, what outlives
  * everybody, what a kill leaves, and what damage does not do. */
 #include "support/check.h"
-#include "support/named.h"
 #include "support/queue.h"
-#include "support/system.h"
+#include "support/spot.h"
 
 #include "os.h"
 
@@ -15,34 +14,6 @@ enum { WORKERS = 3, EACH = 200, LARGE = 100000, MOST_FILE = 1 << 20 };
 static const mp_queue_options existing = {.open = {.mode = MP_OPEN_EXISTING}};
 static const mp_queue_options exclusively = {
     .open = {.mode = MP_CREATE_EXCLUSIVELY}};
-
-/* Where something is kept: a name, or a path in a folder of its own. */
-typedef struct spot {
-    bool is_file;
-    char name[SUPPORT_PATH_SIZE];
-    char folder[SUPPORT_PATH_SIZE];
-} spot;
-
-static spot begin(bool is_file)
-{
-    spot it = {.is_file = is_file};
-
-    if (is_file) {
-        support_make_folder("mp-queue-", it.folder);
-        support_join_path(it.folder, "file", it.name);
-    } else {
-        support_name(it.name);
-    }
-    return it;
-}
-
-static void end(spot *it)
-{
-    if (it->is_file)
-        support_remove_folder(it->folder);
-    else if (support_names_last())
-        (void)mp_named_unlink(it->name);
-}
 
 static mp_error open_at(mp_queue **out, const spot *at, size_t maxsize,
                         const mp_queue_options *options)

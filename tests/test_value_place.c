@@ -2,9 +2,8 @@
 /* Value and Array by name and in files: who finds what, what is refused, what
  * a crash leaves, and what damage does not do. */
 #include "support/check.h"
-#include "support/named.h"
 #include "support/served.h"
-#include "support/system.h"
+#include "support/spot.h"
 
 #include <multiproc/value.h>
 
@@ -24,34 +23,6 @@ static const mp_value_options exclusively = {
     .open = {.mode = MP_CREATE_EXCLUSIVELY}};
 static const mp_value_options lockless = {.has_no_lock = true};
 static const mp_value_options read_only = {.is_read_only = true};
-
-/* Where something is kept: a name, or a path in a folder of its own. */
-typedef struct spot {
-    bool is_file;
-    char name[SUPPORT_PATH_SIZE];
-    char folder[SUPPORT_PATH_SIZE];
-} spot;
-
-static spot begin(bool is_file)
-{
-    spot it = {.is_file = is_file};
-
-    if (is_file) {
-        support_make_folder("mp-value-", it.folder);
-        support_join_path(it.folder, "file", it.name);
-    } else {
-        support_name(it.name);
-    }
-    return it;
-}
-
-static void end(spot *it)
-{
-    if (it->is_file)
-        support_remove_folder(it->folder);
-    else if (support_names_last())
-        (void)mp_named_unlink(it->name);
-}
 
 static mp_error open_array(mp_array **out, const spot *at, mp_ctype type,
                            size_t length, const mp_value_options *options)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The largest files come first, so that no worker begins one when the others
- * are about to end. The limits keep the answers small: two of them fit into
- * any system's pipe, so a worker never waits for the parent to read one while
- * the parent waits for it to take a batch.
+ * are about to end. A batch is what is lost with a worker; what is frequent in
+ * all of them comes to the parent with each.
  */
 #include "batch.h"
 

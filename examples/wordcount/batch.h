@@ -9,7 +9,6 @@ typedef struct wc_batch {
     size_t first; /* in batches.order */
     size_t count;
     uint64_t cost;
-    size_t owner; /* who was given it */
 } wc_batch;
 
 typedef struct wc_batches {

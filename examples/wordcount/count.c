@@ -180,9 +180,8 @@ uint64_t count_join(const unsigned char *states, size_t count)
     return joined;
 }
 
-void counter_free(wc_counter *counter)
+void counter_clear(wc_counter *counter)
 {
-    table_free(&counter->table);
-    free(counter->buffer);
-    counter->buffer = NULL;
+    table_clear(&counter->table);
+    counter->totals = (wc_totals){0};
 }

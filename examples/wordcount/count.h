@@ -53,6 +53,7 @@ unsigned char count_peek(const char *path);
 /** How many words less there are if the files are one text. */
 uint64_t count_join(const unsigned char *states, size_t count);
 
-void counter_free(wc_counter *counter);
+/** Forgets what was counted, and keeps the memory for it. */
+void counter_clear(wc_counter *counter);
 
 #endif

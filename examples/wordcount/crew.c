@@ -1,105 +1,144 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every worker has one pipe and at most two batches, so that it finds the next
- * one there when it has finished the first.
- *
- * recv() waits for one pipe, not for the first of many. So the parent keeps a
- * clock for each worker that runs by the cost of its batches, and asks the one
- * whose oldest batch should be finished first.
+ * Answers are taken in the order in which they come: while the parent adds up
+ * the words of one batch, workers count the next ones. A worker that dies costs
+ * the one batch that it had.
  */
 #include "crew.h"
 
-#include "member.h"
+#include "batch.h"
 #include "memory.h"
+#include "worker.h"
 
 #include <string.h>
 
-static wc_member *next_due(const wc_crew *crew)
+typedef struct wc_crew {
+    const wc_file_list *list;
+    crew_result *result;
+    wc_batches batches;
+    size_t given; /* batches */
+    size_t done;  /* files */
+} wc_crew;
+
+static mp_error give_batch(void *context, mp_obj **item)
 {
-    wc_member *first = NULL;
+    wc_crew *crew = context;
+    const wc_batch *batch = &crew->batches.items[crew->given];
+    size_t size;
+    char *paths;
 
-    for (size_t i = 0; i < crew->count; i++) {
-        wc_member *member = &crew->members[i];
-
-        if (member->pending_count > 0 &&
-            (first == NULL || member->due[0] < first->due[0]))
-            first = member;
-    }
-    return first;
+    if (crew->given == crew->batches.count)
+        return MP_EEOF;
+    paths = batch_paths(&crew->batches, batch, crew->list, &size);
+    *item = MP_TUPLE(crew->given++, MP_BYTES(paths, size));
+    free(paths);
+    return MP_OK;
 }
 
-static void kill_victim(wc_crew *crew)
+static uint64_t int_of(const mp_obj *answer, int64_t index)
 {
-    wc_member *victim = &crew->members[crew->options->victim - 1];
+    const mp_obj *item;
+    int64_t value;
 
-    mp_check(mp_process_kill(victim->process));
-    mp_check(mp_process_join(victim->process, MP_FOREVER));
+    mp_check(mp_obj_item(answer, index, &item));
+    mp_check(mp_obj_as_int(item, &value));
+    return (uint64_t)value;
 }
 
-static void feed_and_drain(wc_crew *crew)
+static const void *bytes_of(const mp_obj *answer, int64_t index, size_t *size)
 {
-    bool must_kill = crew->options->victim > 0;
-    wc_member *member;
+    const mp_obj *item;
+    const void *data;
 
-    for (size_t round = 0; round < MEMBER_AHEAD; round++)
-        for (size_t i = 0; i < crew->count; i++)
-            if (crew->members[i].connection != NULL)
-                member_give(crew, &crew->members[i]);
+    mp_check(mp_obj_item(answer, index, &item));
+    mp_check(mp_obj_as_bytes(item, &data, size));
+    return data;
+}
 
-    while ((member = next_due(crew)) != NULL) {
-        member_take(crew, member);
-        if (must_kill && member->number + 1 == crew->options->victim) {
-            must_kill = false;
-            kill_victim(crew);
+static void take_answer(wc_crew *crew, const mp_obj *answer)
+{
+    crew_result *result = crew->result;
+    const wc_batch *batch = &crew->batches.items[int_of(answer, 0)];
+    const unsigned char *states;
+    const void *table;
+    size_t size;
+
+    result->totals.lines += int_of(answer, 1);
+    result->totals.words += int_of(answer, 2);
+    result->totals.bytes += int_of(answer, 3);
+    states = bytes_of(answer, 4, &size);
+    for (size_t i = 0; i < batch->count && i < size; i++)
+        result->states[crew->batches.order[batch->first + i]] = states[i];
+    table = bytes_of(answer, 5, &size);
+    table_merge(&result->table, table, size);
+    crew->done += batch->count;
+}
+
+static void report(wc_crew *crew, mp_iterator *answers)
+{
+    mp_failure failure;
+
+    mp_check(mp_iterator_failure(answers, &failure));
+    if (failure.code == MP_EWORKERDIED)
+        fprintf(stderr, "wordcount: %s died, exit code %d\n", failure.worker,
+                failure.exitcode);
+    else
+        fprintf(stderr, "wordcount: %s\n", failure.sentence);
+    crew->done += crew->batches.items[failure.index].count;
+}
+
+static void take_all(wc_crew *crew, mp_iterator *answers)
+{
+    mp_obj *answer;
+    mp_error err;
+
+    mp_progress_bar("files", 0, crew->list->count);
+    while ((err = mp_iterator_next(answers, MP_FOREVER, &answer)) != MP_EEOF) {
+        if (err == MP_OK) {
+            take_answer(crew, answer);
+            mp_obj_unref(answer);
+        } else {
+            report(crew, answers);
         }
-        if (member->connection != NULL)
-            member_give(crew, member);
+        mp_progress_bar("files", crew->done, crew->list->count);
     }
 }
 
-static void dismiss(wc_crew *crew)
+static void run(wc_crew *crew, const crew_options *options)
 {
-    for (size_t i = 0; i < crew->count; i++)
-        member_dismiss(crew, &crew->members[i]);
-    for (size_t i = 0; i < crew->count; i++)
-        member_finish(crew, &crew->members[i]);
-}
+    int64_t victim = (int64_t)options->victim - 1; /* batches count from 0 */
+    mp_task_options task_options = {.retries = (unsigned)options->retries};
+    mp_pool_options pool_options = {.initializer = worker_begin};
+    mp_iterator *answers;
+    mp_value *killer;
+    mp_pool *pool;
 
-static uint64_t sum_of_costs(const wc_batches *batches)
-{
-    uint64_t cost = 0;
-
-    for (size_t i = 0; i < batches->count; i++)
-        cost += batches->items[i].cost;
-    return cost;
+    mp_check(mp_value_create(&killer, MP_CTYPE(int64_t), &victim, NULL));
+    pool_options.initargs = MP_ARGS(mp_obj_bool(options->must_print), killer);
+    mp_check(mp_pool_create(&pool, crew->result->processes, &pool_options));
+    mp_check(mp_pool_imap_unordered_from(pool, worker_count, give_batch, crew,
+                                         1, &task_options, &answers));
+    take_all(crew, answers);
+    mp_check(mp_iterator_close(answers));
+    mp_check(mp_pool_destroy(pool));
+    mp_check(mp_value_close(killer));
 }
 
 void crew_count(crew_result *result, const wc_file_list *list,
                 const crew_options *options)
 {
-    wc_crew crew = {.list = list, .options = options, .result = result};
+    wc_crew crew = {.list = list, .result = result};
 
     *result = (crew_result){.states = allocate(NULL, list->count)};
     memset(result->states, 0, list->count);
     batches_create(&crew.batches, list, options->processes);
-    crew.count = options->processes < crew.batches.count ? options->processes
-                                                         : crew.batches.count;
-    crew.members = allocate(NULL, crew.count * sizeof(*crew.members));
-    memset(crew.members, 0, crew.count * sizeof(*crew.members));
-    for (size_t i = 0; i < crew.count; i++) {
-        crew.members[i].number = i;
-        member_start(&crew, &crew.members[i]);
-    }
-
-    progress_begin(&crew.progress, list->count, sum_of_costs(&crew.batches));
-    feed_and_drain(&crew);
-    progress_end(&crew.progress);
-    dismiss(&crew);
-
-    result->processes = crew.count;
+    result->processes = options->processes < crew.batches.count
+                            ? options->processes
+                            : crew.batches.count;
+    if (result->processes > 0)
+        run(&crew, options);
     result->totals.words -= count_join(result->states, list->count);
     batches_free(&crew.batches);
-    free(crew.members);
 }
 
 void crew_result_free(crew_result *result)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The parent's part: workers, and the batches they are given. */
+/* The parent's part: batches of files for a pool, and what comes of them. */
 #ifndef CREW_H
 #define CREW_H
 
@@ -9,8 +9,10 @@
 typedef struct crew_options {
     size_t processes;
     bool must_print;
-    /** This worker, from 1, is killed after its first batch; 0: none. */
+    /** The worker that has this batch, from 1, crashes, once; 0: none. */
     size_t victim;
+    /** How often a batch is begun again after that. */
+    size_t retries;
 } crew_options;
 
 typedef struct crew_result {

@@ -1,11 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* A list of files that grows. */
+/*
+ * A list of files that grows, and the walk: a stack of what is to be visited.
+ * Folders in it end with a slash, so that sorting them among the files of their
+ * own folder is all it takes to visit the whole tree by path.
+ */
 #include "walk.h"
 
 #include "memory.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+void file_list_put(wc_file_list *list, const wc_file *file)
+{
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity == 0 ? 1024 : 2 * list->capacity;
+        list->items =
+            allocate(list->items, list->capacity * sizeof(*list->items));
+    }
+    list->items[list->count++] = *file;
+}
 
 void file_list_add(wc_file_list *list, const char *folder, const char *name,
                    uint64_t size)
@@ -22,29 +36,15 @@ void file_list_add(wc_file_list *list, const char *folder, const char *name,
         memcpy(path + folder_size, name, name_size);
     path[folder_size + name_size] = 0;
 
-    if (list->count == list->capacity) {
-        list->capacity = list->capacity == 0 ? 1024 : 2 * list->capacity;
-        list->items =
-            allocate(list->items, list->capacity * sizeof(*list->items));
-    }
-    list->items[list->count++] = (wc_file){.path = path, .size = size};
+    file_list_put(list, &(wc_file){.path = path, .size = size});
 }
 
-char *file_list_pop(wc_file_list *list)
+bool file_list_pop(wc_file_list *list, wc_file *out)
 {
-    return list->count == 0 ? NULL : list->items[--list->count].path;
-}
-
-static int compare_paths(const void *left, const void *right)
-{
-    return strcmp(((const wc_file *)left)->path,
-                  ((const wc_file *)right)->path);
-}
-
-void file_list_sort(wc_file_list *list)
-{
-    if (list->count > 0)
-        qsort(list->items, list->count, sizeof(*list->items), compare_paths);
+    if (list->count == 0)
+        return false;
+    *out = list->items[--list->count];
+    return true;
 }
 
 void file_list_free(wc_file_list *list)
@@ -53,4 +53,44 @@ void file_list_free(wc_file_list *list)
         free(list->items[i].path);
     free(list->items);
     *list = (wc_file_list){0};
+}
+
+void walk_begin(wc_file_list *stack, const char *folder)
+{
+    file_list_add(stack, *folder == 0 ? "." : folder, "", 0);
+}
+
+/* The first path comes to the end. */
+static int compare_paths(const void *left, const void *right)
+{
+    return strcmp(((const wc_file *)right)->path,
+                  ((const wc_file *)left)->path);
+}
+
+static void push_folder(wc_file_list *stack, const char *folder)
+{
+    wc_file_list folders = {0};
+    size_t first = stack->count;
+    wc_file next;
+
+    walk_folder(stack, &folders, folder);
+    while (file_list_pop(&folders, &next)) {
+        walk_begin(stack, next.path);
+        free(next.path);
+    }
+    file_list_free(&folders);
+    if (stack->count > first)
+        qsort(stack->items + first, stack->count - first, sizeof(*stack->items),
+              compare_paths);
+}
+
+bool walk_next(wc_file_list *stack, wc_file *out)
+{
+    while (file_list_pop(stack, out)) {
+        if (out->path[strlen(out->path) - 1] != '/')
+            return true;
+        push_folder(stack, out->path);
+        free(out->path);
+    }
+    return false;
 }

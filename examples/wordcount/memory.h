@@ -13,7 +13,7 @@ static inline void *allocate(void *old, size_t size)
     void *memory = realloc(old, size == 0 ? 1 : size);
 
     if (memory == NULL) {
-        fprintf(stderr, "wordcount: out of memory\n");
+        fprintf(stderr, "out of memory\n");
         mp_exit(1);
     }
     return memory;

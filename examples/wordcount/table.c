@@ -168,6 +168,14 @@ size_t table_top(const wc_table *table, const wc_word **top, size_t limit)
     return count;
 }
 
+void table_clear(wc_table *table)
+{
+    if (table->count > 0)
+        memset(table->slots, 0, (table->mask + 1) * sizeof(*table->slots));
+    table->count = 0;
+    table->text_size = 0;
+}
+
 void table_free(wc_table *table)
 {
     free(table->slots);

@@ -54,6 +54,8 @@ bool table_merge(wc_table *table, const void *data, size_t size);
  */
 size_t table_top(const wc_table *table, const wc_word **top, size_t limit);
 
+/** Empty again, with memory for as many words. */
+void table_clear(wc_table *table);
 void table_free(wc_table *table);
 
 #endif

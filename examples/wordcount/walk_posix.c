@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static void complain(wc_file_list *list, const char *path)
 {
-    fprintf(stderr, "wordcount: %s: %s\n", path, strerror(errno));
+    fprintf(stderr, "%s: %s: %s\n", walk_program, path, strerror(errno));
     list->has_errors = true;
 }
 
@@ -20,24 +19,23 @@ static void sort_in(wc_file_list *list, wc_file_list *folders,
                     const char *folder, const char *name)
 {
     struct stat info;
-    char *path;
+    wc_file file;
 
     file_list_add(list, folder, name, 0);
-    path = list->items[list->count - 1].path;
-    if (lstat(path, &info) != 0) {
-        complain(list, path);
-        free(file_list_pop(list));
+    file = list->items[list->count - 1];
+    if (lstat(file.path, &info) != 0) {
+        complain(list, file.path);
     } else if (S_ISREG(info.st_mode)) {
         list->items[list->count - 1].size = (uint64_t)info.st_size;
-    } else {
-        if (S_ISDIR(info.st_mode))
-            file_list_add(folders, path, NULL, 0);
-        free(file_list_pop(list));
+        return;
+    } else if (S_ISDIR(info.st_mode)) {
+        file_list_add(folders, file.path, NULL, 0);
     }
+    file_list_pop(list, &file);
+    free(file.path);
 }
 
-static void read_folder(wc_file_list *list, wc_file_list *folders,
-                        const char *folder)
+void walk_folder(wc_file_list *list, wc_file_list *folders, const char *folder)
 {
     DIR *dir = opendir(folder);
     const struct dirent *entry;
@@ -55,19 +53,6 @@ static void read_folder(wc_file_list *list, wc_file_list *folders,
     closedir(dir);
 }
 
-void walk(wc_file_list *list, const char *folder)
-{
-    wc_file_list folders = {0};
-    char *next;
-
-    file_list_add(&folders, folder, NULL, 0);
-    while ((next = file_list_pop(&folders)) != NULL) {
-        read_folder(list, &folders, next);
-        free(next);
-    }
-    file_list_free(&folders);
-}
-
 FILE *walk_open(const char *path)
 {
     return fopen(path, "rb");
@@ -82,9 +67,4 @@ char **walk_arguments(int argc, char **argv)
 const char *walk_default_folder(void)
 {
     return "/usr/include";
-}
-
-bool walk_stderr_is_terminal(void)
-{
-    return isatty(STDERR_FILENO) != 0;
 }

@@ -6,7 +6,6 @@
 
 #include <windows.h>
 
-#include <io.h>
 #include <shellapi.h>
 #include <string.h>
 
@@ -45,8 +44,7 @@ static void sort_in(wc_file_list *list, wc_file_list *folders,
     free(name);
 }
 
-static void read_folder(wc_file_list *list, wc_file_list *folders,
-                        const char *folder)
+void walk_folder(wc_file_list *list, wc_file_list *folders, const char *folder)
 {
     wc_file_list pattern = {0};
     WIN32_FIND_DATAW entry;
@@ -59,7 +57,8 @@ static void read_folder(wc_file_list *list, wc_file_list *folders,
     free(wide);
     file_list_free(&pattern);
     if (search == INVALID_HANDLE_VALUE) {
-        fprintf(stderr, "wordcount: %s: error %lu\n", folder, GetLastError());
+        fprintf(stderr, "%s: %s: error %lu\n", walk_program, folder,
+                GetLastError());
         list->has_errors = true;
         return;
     }
@@ -67,19 +66,6 @@ static void read_folder(wc_file_list *list, wc_file_list *folders,
         sort_in(list, folders, folder, &entry);
     while (FindNextFileW(search, &entry));
     FindClose(search);
-}
-
-void walk(wc_file_list *list, const char *folder)
-{
-    wc_file_list folders = {0};
-    char *next;
-
-    file_list_add(&folders, folder, NULL, 0);
-    while ((next = file_list_pop(&folders)) != NULL) {
-        read_folder(list, &folders, next);
-        free(next);
-    }
-    file_list_free(&folders);
 }
 
 FILE *walk_open(const char *path)
@@ -111,9 +97,4 @@ char **walk_arguments(int argc, char **argv)
 const char *walk_default_folder(void)
 {
     return NULL;
-}
-
-bool walk_stderr_is_terminal(void)
-{
-    return _isatty(_fileno(stderr)) != 0;
 }

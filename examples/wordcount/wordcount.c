@@ -4,13 +4,14 @@
  * `cat FILES | wc` does, and the most frequent words, with several processes.
  *
  *     wordcount [--start-method spawn|fork|forkserver] [--processes N]
- *               [--top K] [--printable] [--kill I] [--list] [FOLDER]
+ *               [--top K] [--printable] [--kill I] [--retries N] [--list]
+ *               [FOLDER]
  *
  * Text files are regular files without a zero byte among their first 8 KiB.
  * --list prints their paths, each with a zero byte behind it, and counts
  * nothing. --printable: a word has a printable ASCII character, as GNU wc has
- * it in the C locale until coreutils 9.5. --kill: worker I is killed after its
- * first batch, to see what happens.
+ * it in the C locale until coreutils 9.5. --kill: the worker that has the I-th
+ * batch crashes, to see what happens; --retries: that batch is begun again.
  *
  * Output: "lines words bytes"; what was counted; K words, the most frequent
  * first. It is the same for every start method and any number of processes.
@@ -22,6 +23,8 @@
 
 #include <inttypes.h>
 #include <string.h>
+
+const char walk_program[] = "wordcount";
 
 typedef struct wc_options {
     crew_options crew;
@@ -35,7 +38,8 @@ static int usage(void)
     fprintf(stderr, "usage: wordcount "
                     "[--start-method spawn|fork|forkserver] [--processes N]\n"
                     "                 [--top K] [--printable] [--kill I] "
-                    "[--list] [FOLDER]\n");
+                    "[--retries N] [--list]\n"
+                    "                 [FOLDER]\n");
     return 2;
 }
 
@@ -72,6 +76,8 @@ static bool parse_value(wc_options *options, const char *name,
         return parse_size(value, &options->top);
     if (strcmp(name, "--kill") == 0)
         return parse_size(value, &options->crew.victim);
+    if (strcmp(name, "--retries") == 0)
+        return parse_size(value, &options->crew.retries);
     return false;
 }
 
@@ -89,8 +95,7 @@ static bool parse(wc_options *options, char **argv)
         else
             argv++;
     }
-    return options->folder != NULL &&
-           options->crew.victim <= options->crew.processes;
+    return options->folder != NULL;
 }
 
 static int print_list(const wc_file_list *list)
@@ -163,6 +168,18 @@ static int count_and_print(const wc_file_list *list, const wc_options *options)
     return missing > 0 || list->has_errors;
 }
 
+static void find_files(wc_file_list *list, const char *folder)
+{
+    wc_file_list stack = {0};
+    wc_file file;
+
+    walk_begin(&stack, folder);
+    while (walk_next(&stack, &file))
+        file_list_put(list, &file);
+    list->has_errors = stack.has_errors;
+    file_list_free(&stack);
+}
+
 int main(int argc, char **argv)
 {
     wc_options options = {.top = 20, .folder = walk_default_folder()};
@@ -175,8 +192,7 @@ int main(int argc, char **argv)
     options.crew.processes = mp_cpu_count();
     if (!parse(&options, walk_arguments(argc, argv)))
         return usage();
-    walk(&list, options.folder);
-    file_list_sort(&list);
+    find_files(&list, options.folder);
     code = options.must_list ? print_list(&list)
                              : count_and_print(&list, &options);
     file_list_free(&list);

@@ -6,53 +6,60 @@
 
 #include <string.h>
 
+static wc_counter counter; /* empty between two tasks; its memory is kept */
+static mp_value *victim;
+
+int worker_begin(mp_args *args)
+{
+    counter.must_print = mp_arg_bool(args, 0);
+    victim = mp_arg_value(args, 1);
+    return 0;
+}
+
 /* A state for each of the paths. */
-static unsigned char *count_batch(wc_counter *counter, const char *paths,
-                                  size_t size, size_t *count)
+static unsigned char *count_files(const char *paths, size_t size, size_t *count)
 {
     const char *end = paths + size;
     unsigned char *states = allocate(NULL, size); /* more than paths */
 
     *count = 0;
     for (; paths < end; paths += strlen(paths) + 1)
-        states[(*count)++] = count_file(counter, paths);
+        states[(*count)++] = count_file(&counter, paths);
     return states;
 }
 
-static void answer(mp_connection *parent, wc_counter *counter,
-                   const char *paths, size_t size)
+static const char *parse_batch(const mp_obj *batch, int64_t *number,
+                               size_t *size)
 {
-    size_t count;
-    unsigned char *states;
-    const wc_totals *totals = &counter->totals;
+    const mp_obj *item;
+    const void *paths;
 
-    counter->totals = (struct wc_totals){0};
-    states = count_batch(counter, paths, size, &count);
-    mp_check(mp_connection_send(parent, MP_TUPLE(totals->lines, totals->words,
-                                                 totals->bytes,
-                                                 MP_BYTES(states, count))));
-    free(states);
+    mp_check(mp_obj_item(batch, 0, &item));
+    mp_check(mp_obj_as_int(item, number));
+    mp_check(mp_obj_item(batch, 1, &item));
+    mp_check(mp_obj_as_bytes(item, &paths, size));
+    return paths;
 }
 
-int worker(mp_args *args)
+mp_obj *worker_count(mp_args *args)
 {
-    mp_connection *parent = mp_arg_connection(args, 0);
-    wc_counter counter = {.must_print = mp_arg_bool(args, 1)};
-    size_t size;
-    void *data;
+    const wc_totals *totals = &counter.totals;
+    int64_t number, killer;
+    size_t size, count, table_size;
+    const char *paths = parse_batch(mp_arg_obj(args, 0), &number, &size);
+    unsigned char *states;
+    mp_obj *answer;
+    void *table;
 
-    for (;;) {
-        mp_check(mp_connection_recv_bytes(parent, &data, &size));
-        if (size == 0)
-            break;
-        answer(parent, &counter, data, size);
-        mp_free(data);
-    }
-    mp_free(data);
-
-    data = table_encode(&counter.table, &size);
-    mp_check(mp_connection_send_bytes(parent, data, size));
-    free(data);
-    counter_free(&counter);
-    return 0;
+    killer = number;
+    if (mp_compare_exchange(MP_VALUE(victim, int64_t), &killer, -1))
+        abort();
+    counter_clear(&counter);
+    states = count_files(paths, size, &count);
+    table = table_encode(&counter.table, &table_size);
+    answer = MP_TUPLE(number, totals->lines, totals->words, totals->bytes,
+                      MP_BYTES(states, count), MP_BYTES(table, table_size));
+    free(table);
+    free(states);
+    return answer;
 }

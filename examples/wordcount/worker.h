@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A child's work: batches of paths come in, sums go out, and at the end the
- * words.
- *
- *   parent to worker  bytes: paths, each with a zero byte behind it; no bytes
- *                     at all: that was the last batch
- *   worker to parent  (lines, words, bytes, states) for each batch, a byte of
- *                     state for each path; at the end bytes: the encoded table
- */
+/* What workers do: count a batch of files. */
 #ifndef WORKER_H
 #define WORKER_H
 
 #include <multiproc.h>
 
-/** Target; arguments: the connection, must_print. */
-int worker(mp_args *args);
+/** The pool's initializer: (must_print, a Value: the batch whose worker is to
+ *  crash, which then is -1). */
+int worker_begin(mp_args *args);
+
+/**
+ * A task; its argument is (number of the batch, paths, each with a zero byte
+ * behind it).
+ * @return (number, lines, words, bytes, states, encoded table); a byte of state
+ *         for each path.
+ */
+mp_obj *worker_count(mp_args *args);
 
 #endif

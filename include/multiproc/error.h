@@ -45,11 +45,15 @@
     X(MP_EINTR, -24, "interrupted")                                     \
     X(MP_EIO, -25, "input/output error")                                \
     X(MP_ENOTOWNER, -26, "not the owner")                               \
-    X(MP_EBROKEN, -27, "the barrier is broken")                         \
+    X(MP_EBROKEN, -27, "the barrier, or the pool, is broken")           \
     X(MP_EAUTH, -28, "authentication failed")                           \
     X(MP_EREFUSED, -29, "nobody listens at that address")               \
     X(MP_EADDRINUSE, -30, "the address is in use")                      \
-    X(MP_ESHUTDOWN, -31, "the queue is shut down")
+    X(MP_ESHUTDOWN, -31, "the queue is shut down")                      \
+    X(MP_EWORKERDIED, -32, "the worker that had the task died")         \
+    X(MP_ECANCELLED, -33, "cancelled")                                  \
+    X(MP_ETIMELIMIT, -34, "it took longer than it was given")           \
+    X(MP_ERAISED, -35, "the task failed")
 
 /** The result of every function that can fail. */
 typedef enum mp_error {

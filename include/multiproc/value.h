@@ -236,7 +236,7 @@ MP_API mp_error mp_array_close(mp_array *array);
 /** What MP_VALUE() and MP_ARRAY() read of either; not for other use. */
 typedef struct mp_view {
     uint32_t kind;
-    bool has_ended;
+    uint32_t has_ended;
     void *next;
     void *items;
 } mp_view;

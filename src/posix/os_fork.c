@@ -63,7 +63,10 @@ mp_error mpos_fork(mpos_process *out, bool *is_child)
     mpos_signals_block(&before);
     pid = fork_holding_lock(&birth);
     cause = errno;
-    mpos_signals_restore(&before);
+    if (pid == 0)
+        mpos_signals_in_child(&before);
+    else
+        mpos_signals_restore(&before);
     if (pid < 0) {
         mpos_birth_cancel(&birth);
         return mpos_fail_errno("fork", cause);

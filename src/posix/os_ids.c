@@ -8,7 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
+
+enum { USUAL_COLUMNS = 80 };
 
 int64_t mpos_pid(void)
 {
@@ -18,6 +22,17 @@ int64_t mpos_pid(void)
 int64_t mpos_parent_pid(void)
 {
     return getppid();
+}
+
+unsigned mpos_terminal_columns(void)
+{
+    struct winsize size;
+
+    if (!isatty(STDERR_FILENO))
+        return 0;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return USUAL_COLUMNS;
+    return size.ws_col;
 }
 
 mp_error mpos_take_variable(const char *name, char *value, size_t size)

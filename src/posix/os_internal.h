@@ -38,6 +38,11 @@ extern mpos_mutex mpos_port_mutex;
 
 void mpos_signals_block(sigset_t *before);
 void mpos_signals_restore(const sigset_t *before);
+/* What this thread's children are to have instead of mask. In our own threads
+ * everything is blocked: then it is what the thread has that began them. */
+void mpos_signals_for_child(sigset_t *mask);
+/* In a forked child, where this is the main thread. */
+void mpos_signals_in_child(const sigset_t *before);
 /* SIGXFSZ, which a file that may not grow brings upon who writes to it: begin
  * before the call, end after it, with what it failed with (or 0). */
 typedef struct mpos_size_signal {

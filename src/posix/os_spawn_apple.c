@@ -51,6 +51,7 @@ static int set_signals(posix_spawnattr_t *attributes)
     if (cause != 0)
         return cause;
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    mpos_signals_for_child(&mask);
     cause = posix_spawnattr_setsigmask(attributes, &mask);
     if (cause != 0)
         return cause;

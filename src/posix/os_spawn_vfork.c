@@ -126,17 +126,20 @@ mp_error mpos_execute(pid_t *pid, const mpos_program *program)
         .parent = getpid(),
         .parent_is_main_thread = mpos_system_is_main_thread(),
     };
+    sigset_t before;
     pid_t child;
     int cancellation;
     int cause;
 
-    mpos_signals_block(&plan.mask);
+    mpos_signals_block(&before);
+    plan.mask = before;
+    mpos_signals_for_child(&plan.mask);
     /* The child passes cancellation points, and thinks that it is us. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);
     child = vfork_and_become(&plan);
     cause = errno;
     pthread_setcancelstate(cancellation, NULL);
-    mpos_signals_restore(&plan.mask);
+    mpos_signals_restore(&before);
     if (child < 0)
         return mpos_fail_errno("vfork", cause);
     if (plan.cause != 0) {

@@ -20,6 +20,7 @@ const mpos_facts mpos_system = {
     .has_fork = true,
     .has_objects = false,
     .has_message_pipes = false,
+    .loses_wakes = false,
     .memory_grows = false,
     .named_grows = false,
     .exit_code_mask = 0xff,

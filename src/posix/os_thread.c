@@ -41,6 +41,24 @@ void mpos_signals_restore(const sigset_t *before)
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
+/* In a thread of ours: what the one that began it lets through. */
+static MPI_THREAD_LOCAL const sigset_t *beginners;
+
+void mpos_signals_for_child(sigset_t *mask)
+{
+    if (beginners != NULL)
+        *mask = *beginners;
+}
+
+void mpos_signals_in_child(const sigset_t *before)
+{
+    sigset_t mask = *before;
+
+    mpos_signals_for_child(&mask);
+    beginners = NULL;
+    mpos_signals_restore(&mask);
+}
+
 static bool size_signal_is_pending(void)
 {
     sigset_t pending;
@@ -71,6 +89,7 @@ void mpos_size_signal_end(const mpos_size_signal *held, int cause)
 typedef struct thread_job {
     void (*run)(void *);
     void *argument;
+    sigset_t beginners;
 } thread_job;
 
 static void *run_job(void *memory)
@@ -78,6 +97,7 @@ static void *run_job(void *memory)
     thread_job job = *(thread_job *)memory;
 
     free(memory);
+    beginners = &job.beginners;
     job.run(job.argument);
     return NULL;
 }
@@ -114,6 +134,8 @@ mp_error mpos_thread_start(void (*run)(void *), void *argument,
     job->run = run;
     job->argument = argument;
     mpos_signals_block(&before);
+    job->beginners = before;
+    mpos_signals_for_child(&job->beginners);
     failure = start(job, STACK_SIZE, out);
     /* glibc takes thread-local variables out of the stack: too many of them? */
     if (failure == EINVAL)

@@ -18,6 +18,7 @@ enum {
     /* For the list of all processes with their threads, in bytes. */
     FIRST_LIST = 1 << 18,
     LARGEST_LIST = 1 << 28,
+    USUAL_COLUMNS = 80,
 };
 
 #define STATUS_MISSING ((LONG)0xC0000002)   /* STATUS_NOT_IMPLEMENTED */
@@ -54,6 +55,7 @@ const mpos_facts mpos_system = {
     .has_fork = false,
     .has_objects = true,
     .has_message_pipes = true,
+    .loses_wakes = true,
     .memory_grows = true,
     .named_grows = false,
     .exit_code_mask = UINT32_MAX,
@@ -226,6 +228,23 @@ unsigned mpos_cpu_count(void)
     for (; mask != 0; mask &= mask - 1)
         count++;
     return count > 0 ? count : 1;
+}
+
+/* Of the handle, not of the C library's stderr: what is no console may still be
+ * a character device, as NUL is. */
+unsigned mpos_terminal_columns(void)
+{
+    HANDLE errors = GetStdHandle(STD_ERROR_HANDLE);
+    CONSOLE_SCREEN_BUFFER_INFO info;
+    DWORD mode;
+
+    if (errors == NULL || errors == INVALID_HANDLE_VALUE ||
+        !GetConsoleMode(errors, &mode))
+        return 0;
+    if (!GetConsoleScreenBufferInfo(errors, &info) ||
+        info.srWindow.Right < info.srWindow.Left)
+        return USUAL_COLUMNS;
+    return (unsigned)(info.srWindow.Right - info.srWindow.Left) + 1;
 }
 
 /* -- Environment ----------------------------------------------------------- */

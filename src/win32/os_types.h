@@ -5,6 +5,8 @@
 
 #include "os_atomic.h"
 
+#include <setjmp.h>
+
 /* MPI_SELDOM: a function that is seldom called, kept out of those that must be
  * short. */
 #ifdef _MSC_VER
@@ -14,6 +16,11 @@
 #define MPI_THREAD_LOCAL _Thread_local
 #define MPI_SELDOM __attribute__((noinline, cold))
 #endif
+
+/* A place to jump back to, out of functions that never return then. */
+typedef jmp_buf mpos_jump;
+#define mpos_jump_here setjmp
+#define mpos_jump_to longjmp
 
 /* A handle. */
 typedef struct mpos_thread {
