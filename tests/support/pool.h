@@ -40,7 +40,8 @@ typedef struct pool_board {
     uint32_t begun; /* workers that have run the initializer */
     uint32_t noted;
     int64_t notes[POOL_NOTES];
-    int64_t pid; /* of the last one that came to the gate */
+    int64_t pid;     /* of the last one that came to the gate */
+    double last_act; /* mp_monotonic() when a task was about to crash */
     uint32_t counts[POOL_COUNTS];
 } pool_board;
 
