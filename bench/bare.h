@@ -11,9 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of the C library; "" if there is nothing here. */
+const char *bare_version(void);
+
 /* Zeroed memory that forked children share; NULL if there is none. */
 void *bare_shared(size_t size);
 void bare_unshare(void *memory, size_t size);
+/* Memory with a name: made, attached to, written there, read here, let go by
+ * both. False if that failed. */
+bool bare_memory_cycle(const char *name, size_t size);
 /* What is in a file, to be read; NULL if it can't be. bare_unshare(). */
 const void *bare_map(const char *path, size_t offset, size_t size);
 /* run(0, count) to run(count - 1, count) in forked children, all at once. */
@@ -34,6 +40,16 @@ void bare_close(bare_kind kind);
 bool bare_repeat(bare_kind kind, int count);
 void bare_acquire(bare_kind kind);
 void bare_release(bare_kind kind);
+
+/* The system's condition, semaphores and barrier between two processes, in
+ * shared memory. */
+bool bare_open_game(void);
+void bare_close_game(void);
+void bare_take_turn(int mine);  /* waits for it, gives it to the other one */
+void bare_give_turn(int whose); /* without waiting for it */
+void bare_post(int which);
+void bare_pend(int which);
+void bare_meet(void);
 
 void bare_wait(_Atomic uint32_t *word, uint32_t expected);
 void bare_wake(_Atomic uint32_t *word);
@@ -65,6 +81,12 @@ static inline void bare_answer(_Atomic uint32_t words[2], const bool *is_over)
     for (bare_await(&words[0]); !*is_over; bare_await(&words[0]))
         bare_set(&words[1]);
 }
+
+/* A set of descriptors, made once, to wait for; false: there is no such thing.
+ * To use it is as stream_send_and_poll(). */
+bool bare_open_set(const intptr_t *handles, size_t count);
+void bare_close_set(void);
+bool bare_send_and_wait(intptr_t to, const void *data, size_t size);
 
 /* This process, and what it forks, stays on one processor, until told else:
  * what a wake-up costs differs by a factor of ten between processors that

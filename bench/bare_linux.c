@@ -9,7 +9,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,6 +22,27 @@ static union bare_lock {
     pthread_mutex_t mutex;
     sem_t semaphore;
 } * lock;
+
+static struct game {
+    pthread_mutex_t mutex;
+    pthread_cond_t condition;
+    pthread_barrier_t barrier;
+    sem_t semaphores[2];
+    int turn;
+} * game;
+
+static int set = -1; /* of epoll(7) */
+static int set_last;
+
+const char *bare_version(void)
+{
+    static char text[64];
+
+    /* Empty where it isn't glibc's. */
+    if (confstr(_CS_GNU_LIBC_VERSION, text, sizeof(text)) == 0 || *text == 0)
+        return "unknown";
+    return text;
+}
 
 void *bare_shared(size_t size)
 {
@@ -31,6 +55,40 @@ void *bare_shared(size_t size)
 void bare_unshare(void *memory, size_t size)
 {
     munmap(memory, size);
+}
+
+/* A view of it; size 0: as large as it is already. */
+static char *map_name(const char *name, int flags, size_t size)
+{
+    int file = shm_open(name, flags | O_RDWR, 0600);
+    char *view = MAP_FAILED;
+    struct stat known;
+
+    if (file < 0)
+        return NULL;
+    if ((flags & O_CREAT) == 0 && fstat(file, &known) == 0)
+        size = (size_t)known.st_size;
+    if ((flags & O_CREAT) == 0 || ftruncate(file, (off_t)size) == 0)
+        view = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    return view == MAP_FAILED ? NULL : view;
+}
+
+bool bare_memory_cycle(const char *name, size_t size)
+{
+    char *here = map_name(name, O_CREAT | O_EXCL, size);
+    char *there = map_name(name, 0, 0);
+    bool is_right = here != NULL && there != NULL;
+
+    if (is_right) {
+        memset(there, 'x', size);
+        is_right = here[size - 1] == 'x';
+    }
+    if (there != NULL)
+        munmap(there, size);
+    if (here != NULL)
+        munmap(here, size);
+    return shm_unlink(name) == 0 && is_right;
 }
 
 const void *bare_map(const char *path, size_t offset, size_t size)
@@ -66,7 +124,8 @@ bool bare_fork(void (*run)(int index, int count), int count)
     return is_right;
 }
 
-static bool make_mutex(bool is_robust, bool is_recursive)
+static bool make_mutex(pthread_mutex_t *mutex, bool is_robust,
+                       bool is_recursive)
 {
     pthread_mutexattr_t attributes;
     int type = is_recursive ? PTHREAD_MUTEX_RECURSIVE : PTHREAD_MUTEX_NORMAL;
@@ -77,7 +136,7 @@ static bool make_mutex(bool is_robust, bool is_recursive)
     pthread_mutexattr_settype(&attributes, type);
     if (is_robust)
         pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    is_made = pthread_mutex_init(&lock->mutex, &attributes) == 0;
+    is_made = pthread_mutex_init(mutex, &attributes) == 0;
     pthread_mutexattr_destroy(&attributes);
     return is_made;
 }
@@ -91,7 +150,7 @@ bool bare_open(bare_kind kind)
         return false;
     if (kind == BARE_SEMAPHORE)
         return sem_init(&lock->semaphore, 1, 1) == 0;
-    return make_mutex(kind != BARE_MUTEX, kind == BARE_RECURSIVE);
+    return make_mutex(&lock->mutex, kind != BARE_MUTEX, kind == BARE_RECURSIVE);
 }
 
 void bare_close(bare_kind kind)
@@ -154,6 +213,66 @@ bool bare_repeat(bare_kind kind, int count)
     return failures == 0;
 }
 
+/* -- Two processes that wait for each other -------------------------------- */
+
+bool bare_open_game(void)
+{
+    pthread_condattr_t condition;
+    pthread_barrierattr_t barrier;
+
+    game = bare_shared(sizeof(*game));
+    if (game == NULL)
+        return false;
+    pthread_condattr_init(&condition);
+    pthread_condattr_setpshared(&condition, PTHREAD_PROCESS_SHARED);
+    pthread_barrierattr_init(&barrier);
+    pthread_barrierattr_setpshared(&barrier, PTHREAD_PROCESS_SHARED);
+    return make_mutex(&game->mutex, false, false) &&
+           pthread_cond_init(&game->condition, &condition) == 0 &&
+           pthread_barrier_init(&game->barrier, &barrier, 2) == 0 &&
+           sem_init(&game->semaphores[0], 1, 0) == 0 &&
+           sem_init(&game->semaphores[1], 1, 0) == 0;
+}
+
+void bare_close_game(void)
+{
+    bare_unshare(game, sizeof(*game));
+}
+
+void bare_take_turn(int mine)
+{
+    pthread_mutex_lock(&game->mutex);
+    while (game->turn != mine)
+        pthread_cond_wait(&game->condition, &game->mutex);
+    game->turn = 1 - mine;
+    pthread_cond_signal(&game->condition);
+    pthread_mutex_unlock(&game->mutex);
+}
+
+void bare_give_turn(int whose)
+{
+    pthread_mutex_lock(&game->mutex);
+    game->turn = whose;
+    pthread_cond_signal(&game->condition);
+    pthread_mutex_unlock(&game->mutex);
+}
+
+void bare_post(int which)
+{
+    sem_post(&game->semaphores[which]);
+}
+
+void bare_pend(int which)
+{
+    while (sem_wait(&game->semaphores[which]) != 0)
+        ;
+}
+
+void bare_meet(void)
+{
+    pthread_barrier_wait(&game->barrier);
+}
+
 void bare_wait(_Atomic uint32_t *word, uint32_t expected)
 {
     syscall(SYS_futex, word, FUTEX_WAIT, expected, NULL, NULL, 0);
@@ -162,6 +281,38 @@ void bare_wait(_Atomic uint32_t *word, uint32_t expected)
 void bare_wake(_Atomic uint32_t *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+bool bare_open_set(const intptr_t *handles, size_t count)
+{
+    set = epoll_create1(EPOLL_CLOEXEC);
+    for (size_t i = 0; set >= 0 && i < count; i++) {
+        struct epoll_event event = {.events = EPOLLIN,
+                                    .data.fd = (int)handles[i]};
+
+        if (epoll_ctl(set, EPOLL_CTL_ADD, (int)handles[i], &event) == 0)
+            continue;
+        bare_close_set();
+        return false;
+    }
+    set_last = (int)handles[count - 1];
+    return set >= 0;
+}
+
+void bare_close_set(void)
+{
+    close(set);
+    set = -1;
+}
+
+bool bare_send_and_wait(intptr_t to, const void *data, size_t size)
+{
+    struct epoll_event event;
+    char back[4096];
+
+    return write((int)to, data, size) == (ssize_t)size &&
+           epoll_wait(set, &event, 1, -1) == 1 && event.data.fd == set_last &&
+           read(set_last, back, sizeof(back)) == (ssize_t)size;
 }
 
 void bare_stay(bool on_one_processor)

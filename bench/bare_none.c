@@ -2,6 +2,11 @@
 /* bare.h where there is nothing to compare with yet: rows are absent. */
 #include "bare.h"
 
+const char *bare_version(void)
+{
+    return "";
+}
+
 void *bare_shared(size_t size)
 {
     (void)size;
@@ -12,6 +17,13 @@ void bare_unshare(void *memory, size_t size)
 {
     (void)memory;
     (void)size;
+}
+
+bool bare_memory_cycle(const char *name, size_t size)
+{
+    (void)name;
+    (void)size;
+    return false;
 }
 
 const void *bare_map(const char *path, size_t offset, size_t size)
@@ -57,6 +69,39 @@ bool bare_repeat(bare_kind kind, int count)
     return false;
 }
 
+bool bare_open_game(void)
+{
+    return false;
+}
+
+void bare_close_game(void)
+{
+}
+
+void bare_take_turn(int mine)
+{
+    (void)mine;
+}
+
+void bare_give_turn(int whose)
+{
+    (void)whose;
+}
+
+void bare_post(int which)
+{
+    (void)which;
+}
+
+void bare_pend(int which)
+{
+    (void)which;
+}
+
+void bare_meet(void)
+{
+}
+
 void bare_wait(_Atomic uint32_t *word, uint32_t expected)
 {
     (void)word;
@@ -66,6 +111,25 @@ void bare_wait(_Atomic uint32_t *word, uint32_t expected)
 void bare_wake(_Atomic uint32_t *word)
 {
     (void)word;
+}
+
+bool bare_open_set(const intptr_t *handles, size_t count)
+{
+    (void)handles;
+    (void)count;
+    return false;
+}
+
+void bare_close_set(void)
+{
+}
+
+bool bare_send_and_wait(intptr_t to, const void *data, size_t size)
+{
+    (void)to;
+    (void)data;
+    (void)size;
+    return false;
 }
 
 void bare_stay(bool on_one_processor)

@@ -8,6 +8,7 @@
 #include "bench.h"
 
 #include "measure.h"
+#include "peer.h"
 #include "python.h"
 #include "report.h"
 #include "system.h"
@@ -19,10 +20,16 @@
 #include <string.h>
 
 static const bench_table *const tables[] = {
-    &bench_process_rows, &bench_pickle_rows,    &bench_connection_rows,
-    &bench_lock_rows,    &bench_contended_rows, &bench_handover_rows,
-    &bench_queue_rows,   &bench_pool_rows,      &bench_shared_rows,
-    &bench_value_rows,
+    &bench_process_rows,        &bench_pickle_rows,
+    &bench_connection_rows,     &bench_connection_mq_rows,
+    &bench_listener_rows,       &bench_wait_rows,
+    &bench_lock_rows,           &bench_contended_rows,
+    &bench_handover_rows,       &bench_queue_rows,
+    &bench_queue_handover_rows, &bench_pool_rows,
+    &bench_shared_rows,         &bench_memory_rows,
+    &bench_value_rows,          &bench_scale_lock_rows,
+    &bench_scale_queue_rows,    &bench_scale_pool_rows,
+    &bench_scale_start_rows,
 };
 
 typedef struct bench_options {
@@ -62,7 +69,7 @@ static int run_row(const bench_row *row)
     const char *obstacle = bench_measure(row, &result);
 
     if (obstacle != NULL)
-        fprintf(stderr, "absent: %s (%s)\n", row->name, obstacle);
+        report_absent(row, obstacle);
     else
         report_result(&result);
     return 1;
@@ -115,11 +122,11 @@ static int run_benchmarks(const bench_options *options)
     }
     python_choose(options->python, options->peer);
     count = run_all(options->glob);
-    python_stop();
     if (!report_close()) {
         fprintf(stderr, "bench: can't write %s\n", options->json);
         return 1;
     }
+    python_stop();
     if (count == 0)
         fprintf(stderr, "bench: no row matches %s\n", options->glob);
     return count > 0 ? 0 : 1;
@@ -136,6 +143,8 @@ int main(int argc, char **argv)
         return system_run_wait();
     if (argc > 1 && strcmp(argv[1], SYSTEM_ECHO) == 0)
         return system_run_echo();
+    if (argc > 1 && strcmp(argv[1], PEER_ECHO) == 0 && peer_uv.echo_run != NULL)
+        return peer_uv.echo_run();
     mp_main_guard(argc, argv);
 
     system_set_program(argv[0]);

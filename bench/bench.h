@@ -27,6 +27,9 @@ typedef struct bench_row {
     int batch;      /* operations in a sample */
     int peer_batch; /* the same in the peer's; 0: as many */
 
+    /* Of how many processes or objects, or in how many MiB, it is done. */
+    int scale;
+
     /* Before and after all samples. NULL, or why the row can't be run. */
     const char *(*begin)(void);
     void (*end)(void);
@@ -46,14 +49,29 @@ typedef struct bench_table {
 extern const bench_table bench_process_rows;
 extern const bench_table bench_pickle_rows;
 extern const bench_table bench_connection_rows;
+extern const bench_table bench_connection_mq_rows;
+extern const bench_table bench_listener_rows;
 extern const bench_table bench_lock_rows;
 extern const bench_table bench_contended_rows;
 extern const bench_table bench_handover_rows;
 extern const bench_table bench_queue_rows;
+extern const bench_table bench_queue_handover_rows;
 extern const bench_table bench_pool_rows;
 extern const bench_table bench_shared_rows;
 extern const bench_table bench_value_rows;
+extern const bench_table bench_memory_rows;
+extern const bench_table bench_wait_rows;
+extern const bench_table bench_scale_lock_rows;
+extern const bench_table bench_scale_queue_rows;
+extern const bench_table bench_scale_pool_rows;
+extern const bench_table bench_scale_start_rows;
 
 void bench_require(bool is_right, const char *what);
+
+/* Of the row that is being measured. */
+int bench_scale(void);
+/* In a sample of work that is shared: the slowest one's speed, divided by the
+ * fastest one's. */
+void bench_note_fairness(double fairness);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <boost/interprocess/ipc/message_queue.hpp>
 #include <boost/interprocess/sync/named_mutex.hpp>
+#include <boost/version.hpp>
 
 #include <memory>
 #include <string>
@@ -24,6 +25,11 @@ std::string mutex_name()
     return "multiproc-bench-" + std::to_string(getpid());
 }
 } // namespace
+
+const char *boost_version(void)
+{
+    return BOOST_LIB_VERSION;
+}
 
 bool boost_open(void)
 {

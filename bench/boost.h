@@ -10,6 +10,9 @@ extern "C" {
 #endif
 #include <stddef.h>
 
+/* "1.74"; "": built without Boost. */
+const char *boost_version(void);
+
 /* False: built without Boost, or it can't be had. */
 bool boost_open(void);
 void boost_close(void);

@@ -2,6 +2,11 @@
 /* boost.h where there is no Boost: rows are absent. */
 #include "boost.h"
 
+const char *boost_version(void)
+{
+    return "";
+}
+
 bool boost_open(void)
 {
     return false;

@@ -16,6 +16,8 @@ typedef struct bench_result {
     const bench_row *row;
     bench_figure ours;
     bench_figure theirs;
+    double ours_fairness; /* medians; negative: none was noted */
+    double theirs_fairness;
     bool has_peer; /* there is one, and it was there */
     bool has_goal;
     bool is_met;

@@ -2,15 +2,19 @@
 """What the benchmarks are compared with, in Python.
 
 Reads "COMMAND COUNT" lines, does COMMAND COUNT times, and answers with the
-seconds it took. The first line it writes is its own name.
+seconds it took; if processes shared the work, also with the slowest one's
+speed divided by the fastest one's. COMMAND may end in a colon and a number:
+of how many processes or objects, or beside how many MiB. The first line it
+writes is its own name.
 """
 import multiprocessing
 import os
 import pickle
 import platform
+import socket
 import sys
 import time
-from multiprocessing.connection import Client, Listener
+from multiprocessing.connection import Client, Listener, wait
 
 SMALL = [42, None, "hello", 3.14, {"k": list(range(10))}]
 MILLION = 1_000_000
@@ -239,6 +243,190 @@ def apply_in_pool(count):
     return seconds
 
 
+held = b""
+
+
+def start_beside(mebibytes, method, count):
+    """While this process holds so much memory that it has touched."""
+    global held
+    if len(held) != mebibytes << 20:
+        held = b""
+        held = b"x" * (mebibytes << 20)
+    return start_and_join(method, count)
+
+
+def run_together(functions, arguments):
+    """Forks a process for each, which gets its place among them."""
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=function, args=(place, *arguments))
+                 for place, function in enumerate(functions)]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def join_all(processes):
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+
+
+def want_lock(place, lock, ready, stage, done):
+    with ready.get_lock():
+        ready.value += 1
+    while stage.value == 0:
+        time.sleep(0.0005)
+    mine = 0
+    while stage.value == 1:
+        lock.acquire()
+        lock.release()
+        mine += 1
+    done[place] = mine
+
+
+def contend(processes, count):
+    window = 0.2 if processes <= 16 else processes / 80
+    lock = multiprocessing.Lock()
+    ready = multiprocessing.Value("i", 0)
+    stage = multiprocessing.RawValue("i", 0)
+    done = multiprocessing.RawArray("l", processes)
+    workers = run_together([want_lock] * processes, (lock, ready, stage, done))
+    while ready.value < processes:
+        time.sleep(0.0005)
+    began = time.perf_counter()
+    stage.value = 1
+    time.sleep(window)
+    stage.value = 2
+    seconds = time.perf_counter() - began
+    join_all(workers)
+    seconds = seconds / sum(done) * count
+    return seconds if processes == 1 else (seconds, min(done) / max(done))
+
+
+def begin_work(place, ready, stage, began):
+    with ready.get_lock():
+        ready.value += 1
+    while stage.value == 0:
+        time.sleep(0.0002)
+    began[place] = time.perf_counter()
+
+
+def put_some(place, queue, each, ready, stage, began, ended):
+    item = b"x" * 64
+    begin_work(place, ready, stage, began)
+    for _ in range(each):
+        queue.put(item)
+    queue.close()
+    queue.join_thread()
+    ended[place] = time.perf_counter()
+
+
+def get_some(place, queue, each, ready, stage, began, ended):
+    begin_work(place, ready, stage, began)
+    for _ in range(each):
+        queue.get()
+    ended[place] = time.perf_counter()
+
+
+def put_and_get_some(place, queue, each, ready, stage, began, ended):
+    item = b"x" * 64
+    begin_work(place, ready, stage, began)
+    for _ in range(each):
+        queue.put(item)
+        queue.get()
+    ended[place] = time.perf_counter()
+
+
+def pass_among(processes, count):
+    half = processes // 2
+    jobs = [put_some] * half + [get_some] * half or [put_and_get_some]
+    queue = multiprocessing.Queue(1024)
+    ready = multiprocessing.Value("i", 0)
+    stage = multiprocessing.RawValue("i", 0)
+    began = multiprocessing.RawArray("d", processes)
+    ended = multiprocessing.RawArray("d", processes)
+    each = max(count // max(half, 1), 1)
+    workers = run_together(jobs, (queue, each, ready, stage, began, ended))
+    while ready.value < processes:
+        time.sleep(0.0005)
+    stage.value = 1
+    join_all(workers)
+    each_took = [last - first for first, last in zip(began, ended)]
+    seconds = max(ended) - min(began)
+    if processes <= 2:
+        return seconds
+    return seconds, min(each_took) / max(each_took)
+
+
+def map_in_forked_pool(processes, count):
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        pool.map(nothing, range(processes), 1)
+        items = list(range(count))
+        began = time.perf_counter()
+        results = pool.map(nothing, items, 1)
+        seconds = time.perf_counter() - began
+        assert len(results) == count
+    return seconds
+
+
+def allow_many_descriptors():
+    try:
+        import resource
+    except ImportError:
+        return
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def wait_for(objects, count):
+    allow_many_descriptors()
+    near, far = multiprocessing.Pipe()
+    message = b"one of many".ljust(64)
+    idle = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            for _ in range(objects - 1)]
+    everything = [*idle, near]
+    began = time.perf_counter()
+    for _ in range(count):
+        far.send_bytes(message)
+        ready = wait(everything)
+        near.recv_bytes()
+    seconds = time.perf_counter() - began
+    assert ready == [near]
+    for one in idle:
+        one.close()
+    return seconds
+
+
+def cycle_memory(size, count):
+    from multiprocessing.shared_memory import SharedMemory
+
+    content = b"x" * size
+    name = "multiproc-bench-%d" % os.getpid()
+    began = time.perf_counter()
+    for _ in range(count):
+        made = SharedMemory(name, create=True, size=size)
+        attached = SharedMemory(name)
+        attached.buf[:size] = content
+        assert made.buf[size - 1] == 120
+        attached.close()
+        made.unlink()
+        made.close()
+    return time.perf_counter() - began
+
+
+# With the number after the colon.
+SCALED = {
+    "scale.lock": contend,
+    "scale.queue": pass_among,
+    "scale.pool": map_in_forked_pool,
+    "scale.start.spawn": lambda mib, count: start_beside(mib, "spawn", count),
+    "scale.start.fork": lambda mib, count: start_beside(mib, "fork", count),
+    "scale.start.forkserver":
+        lambda mib, count: start_beside(mib, "forkserver", count),
+    "shared_memory": cycle_memory,
+    "wait": wait_for,
+}
+
 COMMANDS = {
     "connection.accept": lambda count: on_one_processor(visit, count),
     "connection.roundtrip": lambda count: on_one_processor(exchange, count),
@@ -263,9 +451,13 @@ COMMANDS = {
     "shared_dict.set": set_in_dict,
     "shared_list.append": append_to_list,
     "value.increment": increment_value,
-    "pickle.roundtrip": pickle_roundtrip,
-    "pickle.load.million": pickle_load_million,
-    "pickle.dump.million": pickle_dump_million,
+    "pickle.roundtrip": lambda count: on_one_processor(pickle_roundtrip, count),
+    "pickle.load.million": lambda count: on_one_processor(
+        pickle_load_million, count
+    ),
+    "pickle.dump.million": lambda count: on_one_processor(
+        pickle_dump_million, count
+    ),
 }
 
 
@@ -274,7 +466,13 @@ def main():
           flush=True)
     for line in sys.stdin:
         command, count = line.split()
-        print("%.9f" % COMMANDS[command](int(count)), flush=True)
+        command, _, scale = command.partition(":")
+        if scale:
+            took = SCALED[command](int(scale), int(count))
+        else:
+            took = COMMANDS[command](int(count))
+        took = took if isinstance(took, tuple) else (took,)
+        print(*("%.9f" % number for number in took), flush=True)
 
 
 if __name__ == "__main__":

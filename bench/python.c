@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Talking to peer.py: a command a line, answered by the seconds it took. */
+/* Talking to peer.py: a command a line, answered by the seconds it took and, if
+ * processes shared the work, by how fair that was. */
 #include "python.h"
 
 #include "bench.h"
@@ -57,15 +58,17 @@ const char *python_name(void)
 
 double python_time(const char *command, int batch)
 {
-    char line[64];
-    double seconds;
+    char line[64], *rest;
+    double seconds, fairness;
 
     fprintf(python.commands, "%s %d\n", command, batch);
     fflush(python.commands);
     bench_require(fgets(line, sizeof(line), python.answers) != NULL,
                   "peer.py answers");
-    seconds = strtod(line, NULL);
+    seconds = strtod(line, &rest);
     bench_require(seconds > 0, "peer.py tells a time");
+    if (sscanf(rest, "%lf", &fairness) == 1)
+        bench_note_fairness(fairness);
     return seconds;
 }
 

@@ -3,6 +3,7 @@
  * processor. */
 #include "bare.h"
 #include "bench.h"
+#include "child.h"
 #include "system.h"
 
 #include <multiproc.h>
@@ -56,6 +57,31 @@ static int answer_bare(mp_args *args)
     return 0;
 }
 
+static int answer_bare_event(mp_args *args)
+{
+    (void)args;
+    for (bare_pend(0); !shared->is_over; bare_pend(0))
+        bare_post(1);
+    return 0;
+}
+
+static int answer_bare_condition(mp_args *args)
+{
+    (void)args;
+    do
+        bare_take_turn(1);
+    while (!shared->is_over);
+    return 0;
+}
+
+static int answer_bare_barrier(mp_args *args)
+{
+    (void)args;
+    for (bare_meet(); !shared->is_over; bare_meet())
+        bare_meet();
+    return 0;
+}
+
 static int answer_event(mp_args *args)
 {
     (void)args;
@@ -88,6 +114,37 @@ static double pass_bare(int batch)
     double began = system_now();
 
     bare_play(shared->words, batch);
+    return system_now() - began;
+}
+
+static double pass_bare_event(int batch)
+{
+    double began = system_now();
+
+    for (int i = 0; i < batch; i++) {
+        bare_post(0);
+        bare_pend(1);
+    }
+    return system_now() - began;
+}
+
+static double pass_bare_condition(int batch)
+{
+    double began = system_now();
+
+    for (int i = 0; i < batch; i++)
+        bare_take_turn(0);
+    return system_now() - began;
+}
+
+static double pass_bare_barrier(int batch)
+{
+    double began = system_now();
+
+    for (int i = 0; i < batch; i++) {
+        bare_meet();
+        bare_meet();
+    }
     return system_now() - began;
 }
 
@@ -124,104 +181,156 @@ static double pass_barrier(int batch)
 
 /* -- Beginning and ending -------------------------------------------------- */
 
-static void start(mp_process **out, mp_function target)
+static mp_process *start(mp_function target)
 {
-    const mp_process_options forked = {.start_method = MP_START_FORK};
-
-    mp_check(mp_process_create(
-        out, target, MP_ARGS(events[0], events[1], condition, barrier),
-        &forked));
-    mp_check(mp_process_start(*out));
+    return child_start(MP_START_FORK, target,
+                       MP_ARGS(events[0], events[1], condition, barrier));
 }
 
-static const char *open_with(mp_function target)
+static const char *open_with(mp_function target, mp_function opponent)
 {
     shared = bare_shared(sizeof(*shared));
-    if (shared == NULL)
-        return "there is no futex";
+    if (shared == NULL || !bare_open_game())
+        return "there is nothing to play with";
     bare_stay(true);
     mp_check(mp_event_create(&events[0]));
     mp_check(mp_event_create(&events[1]));
     mp_check(mp_condition_create(&condition));
     mp_check(mp_barrier_create(&barrier, 2, NULL));
-    start(&theirs, answer_bare);
-    start(&ours, target);
+    theirs = start(opponent);
+    ours = start(target);
     return NULL;
 }
 
 static const char *open_event(void)
 {
-    return open_with(answer_event);
+    return open_with(answer_event, answer_bare);
+}
+
+static const char *open_event_and_glibc(void)
+{
+    return open_with(answer_event, answer_bare_event);
 }
 
 static const char *open_condition(void)
 {
-    return open_with(answer_condition);
+    return open_with(answer_condition, answer_bare);
+}
+
+static const char *open_condition_and_glibc(void)
+{
+    return open_with(answer_condition, answer_bare_condition);
 }
 
 static const char *open_barrier(void)
 {
-    return open_with(answer_barrier);
+    return open_with(answer_barrier, answer_bare);
 }
 
-static void end(mp_process *process)
+static const char *open_barrier_and_glibc(void)
 {
-    int code = -1;
-
-    mp_check(mp_process_join(process, MP_FOREVER));
-    mp_check(mp_process_exitcode(process, &code));
-    mp_check(mp_process_close(process));
-    bench_require(code == 0, "the other one ends well");
+    return open_with(answer_barrier, answer_bare_barrier);
 }
 
 static void close_all(void)
 {
-    end(theirs);
-    end(ours);
+    child_end(theirs);
+    child_end(ours);
     mp_check(mp_event_close(events[0]));
     mp_check(mp_event_close(events[1]));
     mp_check(mp_condition_close(condition));
     mp_check(mp_barrier_close(barrier));
+    bare_close_game();
     bare_unshare(shared, sizeof(*shared));
     bare_stay(false);
 }
 
-static void close_event(void)
+static void let_futex_go(void)
+{
+    bare_set(&shared->words[0]);
+}
+
+static void let_semaphore_go(void)
+{
+    bare_post(0);
+}
+
+/* Whoever's turn it is: the other one, which may have seen that it is over,
+ * would not give it back. */
+static void let_condition_go(void)
+{
+    bare_give_turn(1);
+}
+
+static void set_event(void)
+{
+    mp_check(mp_event_set(events[0]));
+}
+
+static void give_turn(void)
+{
+    mp_check(mp_condition_acquire(condition, MP_FOREVER));
+    shared->turn = 1;
+    mp_check(mp_condition_notify(condition, 1));
+    mp_check(mp_condition_release(condition));
+}
+
+static void close_with(void (*let_ours_go)(void), void (*let_theirs_go)(void))
 {
     shared->is_over = true;
-    bare_set(&shared->words[0]);
-    mp_check(mp_event_set(events[0]));
+    let_ours_go();
+    let_theirs_go();
     close_all();
+}
+
+static void close_event(void)
+{
+    close_with(set_event, let_futex_go);
+}
+
+static void close_event_and_glibc(void)
+{
+    close_with(set_event, let_semaphore_go);
 }
 
 static void close_condition(void)
 {
-    shared->is_over = true;
-    bare_set(&shared->words[0]);
-    take_turn(0);
-    close_all();
+    close_with(give_turn, let_futex_go);
+}
+
+static void close_condition_and_glibc(void)
+{
+    close_with(give_turn, let_condition_go);
 }
 
 static void close_barrier(void)
 {
-    shared->is_over = true;
-    bare_set(&shared->words[0]);
-    meet();
-    close_all();
+    close_with(meet, let_futex_go);
 }
 
-#define ROW(row_name, row_goal, open, close, pass)                         \
-    {                                                                      \
-        .name = row_name, .unit = "us", .peer = "futex", .goal = row_goal, \
-        .samples = 31, .batch = 1000, .begin = open, .end = close,         \
-        .ours = pass, .theirs = pass_bare                                  \
+static void close_barrier_and_glibc(void)
+{
+    close_with(meet, bare_meet);
+}
+
+#define ROW(row_name, row_peer, row_goal, what, pass, other)                \
+    {                                                                       \
+        .name = row_name, .unit = "us", .peer = row_peer, .goal = row_goal, \
+        .samples = 31, .batch = 1000, .begin = open_##what,                 \
+        .end = close_##what, .ours = pass, .theirs = other                  \
     }
 
 static const bench_row rows[] = {
-    ROW("event.handover", 1.15, open_event, close_event, pass_event),
-    ROW("condition.handover", 2.0, open_condition, close_condition,
-        pass_condition),
-    ROW("barrier.handover", 2.0, open_barrier, close_barrier, pass_barrier),
+    ROW("event.handover", "futex", 1.15, event, pass_event, pass_bare),
+    ROW("event.handover.glibc", "sem_t", 0, event_and_glibc, pass_event,
+        pass_bare_event),
+    ROW("condition.handover", "futex", 2.0, condition, pass_condition,
+        pass_bare),
+    ROW("condition.handover.glibc", "pthread condition", 0, condition_and_glibc,
+        pass_condition, pass_bare_condition),
+    ROW("barrier.handover", "futex", 2.0, barrier, pass_barrier, pass_bare),
+    ROW("barrier.handover.glibc", "pthread barrier", 0, barrier_and_glibc,
+        pass_barrier, pass_bare_barrier),
 };
 
 const bench_table bench_handover_rows = {rows, sizeof(rows) / sizeof(rows[0])};

@@ -6,6 +6,7 @@
  */
 #include "bare.h"
 #include "bench.h"
+#include "child.h"
 #include "python.h"
 #include "system.h"
 
@@ -254,27 +255,19 @@ static void close_court(void)
 
 static const char *open_game(void)
 {
-    const mp_process_options forked = {.start_method = MP_START_FORK};
-
     shared = bare_shared(sizeof(*shared));
     if (shared == NULL)
         return "there is no futex";
     bare_stay(true);
-    mp_check(mp_process_create(&theirs, answer_bare, NULL, &forked));
-    mp_check(mp_process_start(theirs));
+    theirs = child_start(MP_START_FORK, answer_bare, NULL);
     return open_pool();
 }
 
 static void close_game(void)
 {
-    int code = -1;
-
     shared->is_over = true;
     bare_set(&shared->words[0]);
-    mp_check(mp_process_join(theirs, MP_FOREVER));
-    mp_check(mp_process_exitcode(theirs, &code));
-    mp_check(mp_process_close(theirs));
-    bench_require(code == 0, "the other one ends well");
+    child_end(theirs);
     bare_unshare(shared, sizeof(*shared));
     close_court();
 }
@@ -303,28 +296,9 @@ static double start_pool(int batch)
     return seconds;
 }
 
-static int exit_at_once(mp_args *args)
-{
-    (void)args;
-    return 0;
-}
-
 static double start_processes(int batch)
 {
-    double began = system_now();
-
-    for (int i = 0; i < CROWD * batch; i++) {
-        mp_process *process;
-        int code = -1;
-
-        mp_check(mp_process_create(&process, exit_at_once, NULL, NULL));
-        mp_check(mp_process_start(process));
-        mp_check(mp_process_join(process, MP_FOREVER));
-        mp_check(mp_process_exitcode(process, &code));
-        mp_check(mp_process_close(process));
-        bench_require(code == 0, "the exit code is 0");
-    }
-    return system_now() - began;
+    return child_spawn(CROWD * batch);
 }
 
 static const char *open_crowd(void)

@@ -5,6 +5,7 @@
  */
 #include "bare.h"
 #include "bench.h"
+#include "child.h"
 #include "system.h"
 
 #include <multiproc.h>
@@ -187,19 +188,14 @@ static void expect_sum(int parts)
 
 static double sum_by(int parts)
 {
-    mp_process_options options = {.start_method = MP_START_FORK};
     mp_process *processes[MOST];
     double began = system_now();
 
-    for (int i = 0; i < parts; i++) {
-        mp_check(mp_process_create(&processes[i], sum_ours,
-                                   MP_ARGS(array, i, parts), &options));
-        mp_check(mp_process_start(processes[i]));
-    }
-    for (int i = 0; i < parts; i++) {
-        mp_check(mp_process_join(processes[i], MP_FOREVER));
-        mp_check(mp_process_close(processes[i]));
-    }
+    for (int i = 0; i < parts; i++)
+        processes[i] =
+            child_start(MP_START_FORK, sum_ours, MP_ARGS(array, i, parts));
+    for (int i = 0; i < parts; i++)
+        child_end(processes[i]);
     began = system_now() - began;
     expect_sum(parts);
     return began;

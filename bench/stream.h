@@ -16,6 +16,10 @@ void stream_close_sink(void);
 /* Writes data count times; returns when all of it has been read. */
 bool stream_pour(const void *data, size_t piece, int count);
 
+/* Descriptors that never become readable. */
+bool stream_open_idle(intptr_t *handles, size_t count);
+void stream_close_idle(const intptr_t *handles, size_t count);
+
 /* To wait for any of these descriptors to be readable. */
 bool stream_open_poll(const intptr_t *handles, size_t count);
 void stream_close_poll(void);

@@ -98,6 +98,25 @@ bool stream_pour(const void *data, size_t piece, int count)
 
 /* -- Polling --------------------------------------------------------------- */
 
+/* Sockets that nobody can send to: one descriptor for each. */
+bool stream_open_idle(intptr_t *handles, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        handles[i] = socket(AF_UNIX, SOCK_DGRAM, 0);
+        if (handles[i] >= 0)
+            continue;
+        stream_close_idle(handles, i);
+        return false;
+    }
+    return true;
+}
+
+void stream_close_idle(const intptr_t *handles, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        close((int)handles[i]);
+}
+
 bool stream_open_poll(const intptr_t *handles, size_t count)
 {
     polled = calloc(count, sizeof(*polled));

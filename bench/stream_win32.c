@@ -20,6 +20,19 @@ bool stream_pour(const void *data, size_t piece, int count)
     return false;
 }
 
+bool stream_open_idle(intptr_t *handles, size_t count)
+{
+    (void)handles;
+    (void)count;
+    return false;
+}
+
+void stream_close_idle(const intptr_t *handles, size_t count)
+{
+    (void)handles;
+    (void)count;
+}
+
 bool stream_open_poll(const intptr_t *handles, size_t count)
 {
     (void)handles;

@@ -20,6 +20,7 @@ double system_now(void);
 
 /* This program's own file. */
 void system_set_program(const char *path);
+const char *system_program(void);
 /* The exit code of this program with such an argument. */
 int system_spawn_bare(const char *argument);
 /* The same of a copy of this process that ends at once. */
@@ -48,6 +49,8 @@ size_t system_count_handles(void);
 size_t system_count_memory(void); /* in bytes, resident */
 bool system_has_zombies(void);
 
+/* Whether so much more can be touched, here and as often by a peer. */
+bool system_has_memory(size_t size);
 /* Touched memory that is no part of malloc's; NULL if there is none. */
 void *system_touch_memory(size_t size);
 void system_drop_memory(void *memory, size_t size);

@@ -37,6 +37,11 @@ void system_set_program(const char *path)
     own_program = path;
 }
 
+const char *system_program(void)
+{
+    return own_program;
+}
+
 /* -- Bare processes -------------------------------------------------------- */
 
 static int collect(pid_t pid)
@@ -275,6 +280,22 @@ bool system_has_zombies(void)
     memset(&info, 0, sizeof(info));
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
            info.si_pid != 0;
+}
+
+/* Where the system doesn't tell, it is for the user to know. */
+bool system_has_memory(size_t size)
+{
+    unsigned long long available = 0;
+    char line[128];
+    FILE *file = fopen("/proc/meminfo", "re");
+
+    if (file == NULL)
+        return true;
+    while (fgets(line, sizeof(line), file) != NULL)
+        if (sscanf(line, "MemAvailable: %llu kB", &available) == 1)
+            break;
+    fclose(file);
+    return available * 1024 > (unsigned long long)size * 2;
 }
 
 void *system_touch_memory(size_t size)

@@ -27,6 +27,11 @@ void system_set_program(const char *path)
     (void)path;
 }
 
+const char *system_program(void)
+{
+    return "";
+}
+
 /* -- Bare processes -------------------------------------------------------- */
 
 static HANDLE start(const wchar_t *option)
@@ -72,6 +77,7 @@ int system_fork_bare(void)
 
 int system_start_together(int count)
 {
+    (void)count;
     return -1;
 }
 
@@ -145,6 +151,14 @@ size_t system_count_memory(void)
 bool system_has_zombies(void)
 {
     return false;
+}
+
+bool system_has_memory(size_t size)
+{
+    MEMORYSTATUSEX memory = {.dwLength = sizeof(memory)};
+
+    return GlobalMemoryStatusEx(&memory) &&
+           memory.ullAvailPhys > (unsigned long long)size * 2;
 }
 
 void *system_touch_memory(size_t size)

@@ -66,16 +66,42 @@ install_toolchain() {
     fi
 }
 
+CLANG_VERSION=14
+
+# Versions of clang's tools disagree, so one of them decides. Prints the program
+# of that version, or nothing.
+clang_tool() {
+    local program
+
+    for program in "$1-$CLANG_VERSION" "$1"; do
+        if "$program" --version 2>/dev/null |
+            grep -q "version $CLANG_VERSION\."; then
+            echo "$program"
+            return
+        fi
+    done
+}
+
 # -- Building and testing ------------------------------------------------------
 
 # Only generators with several configurations in one tree (Visual Studio) ask.
 CONFIG=Debug
 
-# Of a preset under which a part of the tests is run, that part; else nothing.
+# Of a preset under which a part of the tests is run, that part; else nothing,
+# unless somebody wants BUILD_TARGET alone.
 target_of() {
     case $1 in
     valgrind) echo tests_valgrind ;;
     osync) echo tests_sleeping ;;
+    *) echo "${BUILD_TARGET:-}" ;;
+    esac
+}
+
+# The presets for other systems are there to install from as well: it is CI that
+# needs no second static library.
+options_of() {
+    case $1 in
+    windows-* | macos-* | freebsd-*) echo -DMULTIPROC_FAULTS=ON ;;
     esac
 }
 
@@ -90,13 +116,15 @@ build() {
 }
 
 build_alone() {
-    local preset=$1 target
+    local preset=$1 target options
     shift
 
     if have ninja && [ ! -e "$BUILD/$preset/CMakeCache.txt" ]; then
         export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
     fi
-    cmake --preset "$preset" "$@" >"$BUILD/$preset.configure.log" 2>&1 || {
+    options=$(options_of "$preset")
+    cmake --preset "$preset" ${options:+"$options"} "$@" \
+        >"$BUILD/$preset.configure.log" 2>&1 || {
         cat "$BUILD/$preset.configure.log"
         die "configuring $preset failed"
     }
@@ -113,13 +141,22 @@ run_ctest() {
     say "test $preset"
     ctest --test-dir "$BUILD/$preset" --build-config "$CONFIG" \
         --output-on-failure --no-tests=error \
-        --parallel "$(($(processors) + 1))" "$@" # they wait more than they work
+        --parallel "$(($(processors) + 2))" "$@" # they wait more than they work
 }
 
 # build_and_test PRESET [CTEST OPTION...]
 build_and_test() {
     build "$1"
     run_ctest "$@"
+}
+
+# What the preset coverage compiles and runs as well is only compiled with dev,
+# but for the tests of those who sleep and of what is installed; and what
+# coverage leaves out.
+test_gcc() {
+    build dev
+    run_ctest dev -L 'abi|consumer|docs|exhaustive|fuzz|sleeping'
+    run_ctest dev -R '^(test_leaks|test_queue_memory_linux)$'
 }
 
 # -- Counting ------------------------------------------------------------------

@@ -42,8 +42,8 @@ if(MULTIPROC_SANITIZE)
     endif()
 endif()
 if(MULTIPROC_COVERAGE)
-    list(APPEND MULTIPROC_COMPILE_OPTIONS --coverage)
-    list(APPEND MULTIPROC_LINK_OPTIONS --coverage)
+    # Children end by _exit(): see tests/support/coverage.c.
+    list(APPEND MULTIPROC_LINK_OPTIONS --coverage -Wl,--wrap=_exit)
 endif()
 
 if(WIN32)

@@ -38,6 +38,7 @@ if(MULTIPROC_PORT STREQUAL "win32")
     set(MULTIPROC_PORT_SOURCES
         src/win32/os_error.c
         src/win32/os_file.c
+        src/win32/os_file_room.c
         src/win32/os_fork.c
         src/win32/os_handle.c
         src/win32/os_ids.c
@@ -181,10 +182,14 @@ if(MULTIPROC_PORT STREQUAL "posix")
 endif()
 
 # The same options as macros, for what is one call in a file, not a file.
-foreach(what PIDFD MEMFD PDEATHSIG CLOSE_RANGE TMPFILE)
+foreach(what PIDFD MEMFD PDEATHSIG CLOSE_RANGE TMPFILE PACKETS)
     if(MULTIPROC_NO_${what})
         list(APPEND MULTIPROC_PORT_DEFINITIONS MULTIPROC_NO_${what})
     endif()
 endforeach()
+
+if(MULTIPROC_COVERAGE)
+    list(APPEND MULTIPROC_PORT_SOURCES tests/support/coverage.c)
+endif()
 
 unset(CMAKE_REQUIRED_DEFINITIONS)

@@ -92,6 +92,10 @@ function(multiproc_add_test_support)
     if(NOT WIN32)
         target_link_libraries(multiproc_test_support PUBLIC m)
     endif()
+    if(MULTIPROC_COVERAGE)
+        target_compile_definitions(multiproc_test_support
+            PRIVATE MULTIPROC_COVERAGE)
+    endif()
     if(MULTIPROC_HAVE_CRITERION)
         target_compile_definitions(multiproc_test_support
             PUBLIC MULTIPROC_HAVE_CRITERION=1)
@@ -112,6 +116,10 @@ function(multiproc_add_test name)
     if(NOT MSVC)
         # An assertion holds its own text, with every macro in it expanded.
         target_compile_options(${name} PRIVATE -Wno-overlength-strings)
+    endif()
+    if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+        # That a test ends where one fails, an optimiser can't know.
+        target_compile_options(${name} PRIVATE -Wno-maybe-uninitialized)
     endif()
     if(ARG_FAULTS)
         set(library multiproc_faulty)
@@ -202,4 +210,30 @@ function(multiproc_add_consumer)
             "-DEMULATOR=${CMAKE_CROSSCOMPILING_EMULATOR}"
             -P "${CMAKE_CURRENT_SOURCE_DIR}/consumer/run.cmake"
         LABELS consumer)
+endfunction()
+
+# multiproc_add_abi(): the shared library exports what src/multiproc.exports
+# lists. Needs what can read the library, which MSVC does not bring.
+function(multiproc_add_abi)
+    set(soname "")
+    if(WIN32)
+        set(format PE)
+    elseif(APPLE)
+        set(format MACHO)
+    else()
+        set(format ELF)
+        set(soname libmultiproc.so.0)
+    endif()
+    if(CMAKE_NM AND CMAKE_OBJDUMP)
+        multiproc_register(abi
+            COMMAND "${CMAKE_COMMAND}"
+                "-DLIBRARY=$<TARGET_FILE:multiproc_shared>"
+                "-DLIST=${PROJECT_SOURCE_DIR}/src/multiproc.exports"
+                "-DFORMAT=${format}"
+                "-DNM=${CMAKE_NM}"
+                "-DOBJDUMP=${CMAKE_OBJDUMP}"
+                "-DSONAME=${soname}"
+                -P "${PROJECT_SOURCE_DIR}/cmake/check_exports.cmake"
+            LABELS abi)
+    endif()
 endfunction()

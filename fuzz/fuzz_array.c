@@ -36,17 +36,6 @@ enum {
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* -- The input ------------------------------------------------------------- */
-
-static uint64_t take_number(input *from, int size)
-{
-    uint64_t number = 0;
-
-    for (int i = 0; i < size; i++)
-        number |= (uint64_t)take(from) << 8 * i;
-    return number;
-}
-
 /* -- What the files are made as -------------------------------------------- */
 
 typedef struct point {

@@ -88,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t piece = (size_t)take(&from) + 1;
     uint64_t limit = take(&from);
 
-    require(mpos_channel(&in, &end.handle) == MP_OK);
+    require(mpos_channel(&in, &end.handle, NULL) == MP_OK);
     feed(in, &end, &from, limit, piece);
     mpi_frame_in_free(&end.in);
     mpos_close(end.handle);

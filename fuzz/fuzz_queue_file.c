@@ -40,15 +40,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* -- The input ------------------------------------------------------------- */
 
-static uint64_t take_number(input *from, int size)
-{
-    uint64_t number = 0;
-
-    for (int i = 0; i < size; i++)
-        number |= (uint64_t)take(from) << 8 * i;
-    return number;
-}
-
 static const char text[LARGE];
 
 /* Some of each size class, of which priority says the first. */

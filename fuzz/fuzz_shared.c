@@ -22,13 +22,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* -- The input ------------------------------------------------------------- */
 
-static size_t take_number(input *from)
-{
-    size_t low = take(from);
-
-    return low | (size_t)take(from) << 8;
-}
-
 /* A value of some kind, of some size. */
 static mp_obj *take_value(input *from)
 {
@@ -43,7 +36,7 @@ static mp_obj *take_value(input *from)
     case 2:
         return mp_obj_strn(text, take(from));
     case 3:
-        return MP_BYTES(text, take_number(from) % sizeof(text));
+        return MP_BYTES(text, (size_t)take_number(from, 2) % sizeof(text));
     case 4:
         return MP_LIST((int)what, MP_NONE, "item");
     default:
@@ -217,8 +210,8 @@ static void call_dict(mp_shared_dict *dict, uint8_t what, input *from)
 static void change(mpi_shared *shared, uint8_t what, input *from)
 {
     unsigned char *memory = shared->table;
-    size_t place = take_number(from) % shared->mapped_size;
-    uint64_t word = take_number(from);
+    size_t place = (size_t)take_number(from, 2) % shared->mapped_size;
+    uint64_t word = take_number(from, 2);
 
     if (what % 4 == 0) { /* a bit */
         memory[place] ^= (unsigned char)(1U << word % 8);

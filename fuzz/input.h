@@ -24,4 +24,14 @@ static inline uint8_t take(input *from)
     return from->at < from->end ? *from->at++ : 0;
 }
 
+/* Of so many bytes, little-endian. */
+static inline uint64_t take_number(input *from, int size)
+{
+    uint64_t number = 0;
+
+    for (int i = 0; i < size; i++)
+        number |= (uint64_t)take(from) << 8 * i;
+    return number;
+}
+
 #endif

@@ -91,6 +91,29 @@ static struct {
     bool is_lent;
 } spare;
 
+/* Not so if somebody has closed our descriptors, as daemons do. */
+static bool is_still_ours(const mpi_block *block)
+{
+    uint64_t found[2];
+    mp_error err = mpos_memory_identity(block->memory, found);
+
+    if (err != MP_OK)
+        return err != MP_ECLOSED;
+    return memcmp(found, block->identity, sizeof(found)) == 0;
+}
+
+/* Its number is not closed: by now that may be another's. */
+static void abandon_spare(mpi_block *block)
+{
+    mpos_memory_unmap(block->page, block->mapped_size);
+    block->page = NULL;
+    block->memory = MPOS_NONE;
+    block->is_spare = false;
+    mpos_mutex_lock(&mpi_slots_mutex);
+    spare.is_lent = false;
+    mpos_mutex_unlock(&mpi_slots_mutex);
+}
+
 static bool take_spare(size_t size, mpi_block *block)
 {
     bool is_taken;
@@ -103,6 +126,10 @@ static bool take_spare(size_t size, mpi_block *block)
         spare.is_lent = true;
     }
     mpos_mutex_unlock(&mpi_slots_mutex);
+    if (is_taken && !is_still_ours(block)) {
+        abandon_spare(block);
+        return false;
+    }
     if (is_taken)
         memset(block->page, 0, KEPT_SIZE);
     return is_taken;
@@ -174,6 +201,8 @@ static mp_error create_memory(size_t size, mpi_block *block)
                               &address);
     if (err == MP_OK)
         block->page = address;
+    if (err == MP_OK && block->mapped_size == KEPT_SIZE)
+        err = mpos_memory_identity(block->memory, block->identity);
     return err;
 }
 
@@ -373,13 +402,13 @@ const void *mpi_block_pickle(const mpi_block *block, size_t *size)
 mp_error mpi_block_keep_page(mpi_block *block)
 {
     void *address = block->page;
-    mp_error err = MP_OK;
 
     if (block->mapped_size == 0)
         return MP_OK;
     if (block->mapped_size > KEPT_SIZE) {
-        err = mpos_memory_map(block->memory, &(mpos_extent){.size = KEPT_SIZE},
-                              &address);
+        const mpos_extent extent = {.size = KEPT_SIZE};
+        mp_error err = mpos_memory_map(block->memory, &extent, &address);
+
         if (err != MP_OK)
             return err;
         mpos_memory_unmap(block->page, block->mapped_size);

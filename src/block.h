@@ -42,6 +42,8 @@ typedef struct mpi_block {
     size_t mapped_size;  /* 0: page is a slot that forked children have */
     bool is_spare;       /* the next child's, once this one's is over */
     unsigned generation; /* of the process that made it */
+    /* Of memory that may be the next child's: its number may be another's. */
+    uint64_t identity[2];
 } mpi_block;
 
 /* pickle and transport may be empty. The block owns its memory, not the

@@ -49,8 +49,9 @@ static mp_connection *connection_new(mpos_handle handle, mpi_stream_kind kind,
     connection->is_readable = is_readable;
     connection->is_writable = is_writable;
     /* One way is not a channel, see mpos_pipe(). */
-    connection->end.has_handles = kind == MPI_STREAM_LOCAL && is_readable &&
-                                  is_writable && mpos_system.has_fork;
+    connection->end.has_handles =
+        (kind == MPI_STREAM_LOCAL || kind == MPI_STREAM_PACKETS) &&
+        is_readable && is_writable && mpos_system.has_fork;
     connection->send_mutex = free_mutex;
     connection->recv_mutex = free_mutex;
     connection->look_mutex = free_mutex;
@@ -107,7 +108,8 @@ mp_error mpi_connection_check_readable(const mp_connection *connection)
     mp_error err = mpi_connection_check(connection);
 
     if (err == MP_OK && !connection->is_readable)
-        err = mpi_fail(MP_EINVAL, "the connection only sends");
+        err = mpi_fail(MP_EINVAL,
+                       "the connection only sends: receive on its other end");
     return err;
 }
 
@@ -167,7 +169,7 @@ static bool read_more(const mp_obj *state, travelled *out)
     if (mp_obj_item(state, 3, &number) != MP_OK ||
         mp_obj_item(state, 4, &out->peer) != MP_OK ||
         mp_obj_as_int(number, &kind) != MP_OK || kind < MPI_STREAM_LOCAL ||
-        kind > MPI_STREAM_MESSAGES)
+        kind > MPI_STREAM_PACKETS)
         return false;
     out->kind = (mpi_stream_kind)kind;
     return true;
@@ -302,6 +304,7 @@ static void reset(mp_connection *connection)
     mpos_mutex_reset(&connection->send_mutex);
     mpos_mutex_reset(&connection->recv_mutex);
     mpos_mutex_reset(&connection->look_mutex);
+    connection->end.offer = (mpos_room){0};
     if (mpi_atomic32_load(&connection->is_busy) == 0)
         return;
     mpi_atomic32_store(&connection->is_busy, 0);
@@ -333,11 +336,11 @@ void mpi_connections_after_fork(const mpi_transport *kept)
 /* -- Making, asking, closing ----------------------------------------------- */
 
 /* With mpi_connections_mutex held. */
-static mp_error wrap_both(mpos_handle left, mpos_handle right, bool is_duplex,
-                          mp_connection *ends[2])
+static mp_error wrap_both(const mpos_handle handles[2], mpi_stream_kind kind,
+                          bool is_duplex, mp_connection *ends[2])
 {
-    ends[0] = connection_new(left, MPI_STREAM_LOCAL, true, is_duplex);
-    ends[1] = connection_new(right, MPI_STREAM_LOCAL, is_duplex, true);
+    ends[0] = connection_new(handles[0], kind, true, is_duplex);
+    ends[1] = connection_new(handles[1], kind, is_duplex, true);
     if (ends[0] != NULL && ends[1] != NULL)
         return MP_OK;
     for (int i = 0; i < 2; i++) {
@@ -348,18 +351,26 @@ static mp_error wrap_both(mpos_handle left, mpos_handle right, bool is_duplex,
     return mpi_no_memory();
 }
 
-static mp_error make_both(bool is_duplex, mp_connection *ends[2])
+static mp_error make_both(const mp_pipe_options *options,
+                          mp_connection *ends[2])
 {
-    mpos_handle left = MPOS_NONE, right = MPOS_NONE;
+    mpos_handle handles[2] = {MPOS_NONE, MPOS_NONE};
+    bool is_duplex = !options->is_simplex, has_packets = false;
+    mpi_stream_kind kind;
     mp_error err;
 
     mpos_mutex_lock(&mpi_connections_mutex);
-    err = is_duplex ? mpos_channel(&left, &right) : mpos_pipe(&left, &right);
+    if (is_duplex)
+        err = mpos_channel(&handles[0], &handles[1],
+                           options->is_stream ? NULL : &has_packets);
+    else
+        err = mpos_pipe(&handles[0], &handles[1]);
+    kind = has_packets ? MPI_STREAM_PACKETS : MPI_STREAM_LOCAL;
     if (err == MP_OK)
-        err = wrap_both(left, right, is_duplex, ends);
+        err = wrap_both(handles, kind, is_duplex, ends);
     if (err != MP_OK) {
-        mpos_close(left);
-        mpos_close(right);
+        mpos_close(handles[0]);
+        mpos_close(handles[1]);
     }
     mpos_mutex_unlock(&mpi_connections_mutex);
     return err;
@@ -368,14 +379,16 @@ static mp_error make_both(bool is_duplex, mp_connection *ends[2])
 mp_error mp_pipe(mp_connection **first, mp_connection **second,
                  const mp_pipe_options *options)
 {
-    bool is_duplex = options == NULL || !options->is_simplex;
+    static const mp_pipe_options defaults = {0};
     mp_connection *ends[2];
     mp_error err;
 
+    if (options == NULL)
+        options = &defaults;
     if (first == NULL || second == NULL)
         return mpi_fail(MP_EINVAL, "there is nowhere to put the two ends");
-    err = make_both(is_duplex, ends);
-    if (err == MP_OK && is_duplex) {
+    err = make_both(options, ends);
+    if (err == MP_OK && !options->is_simplex) {
         err = mpi_peer_create(&ends[0]->peer, &ends[1]->peer);
         for (int i = 0; i < 2 && err != MP_OK; i++)
             connection_unref(&mpi_connection_type, ends[i]);

@@ -165,7 +165,8 @@ static mp_error answer(server_state *server, const start_request *request,
 static mp_error recv_request(server_state *server, start_request *request,
                              size_t *got, mpos_arrivals *arrived)
 {
-    mp_error err = mpos_recv_handles(server->control, request, sizeof(*request),
+    mp_error err = mpos_recv_handles(server->control,
+                                     &(mpos_room){request, sizeof(*request)}, 1,
                                      got, arrived);
 
     while (err == MP_OK && *got > 0 && *got < sizeof(*request)) {
@@ -369,7 +370,9 @@ static mp_error start_with(mp_connection *ours, mp_connection *theirs)
 static mp_error start_server(void)
 {
     mp_connection *ours, *theirs;
-    mp_error err = mp_pipe(&ours, &theirs, NULL);
+    /* What goes over it is no messages. */
+    const mp_pipe_options options = {.is_stream = true};
+    mp_error err = mp_pipe(&ours, &theirs, &options);
 
     if (err != MP_OK)
         return err;
@@ -507,7 +510,7 @@ static mp_error request_child(mp_process *process,
     mpos_handle writer;
     start_reply reply = {0};
     /* Both ways would not be needed, but costs less. */
-    mp_error err = mpos_channel(status, &writer);
+    mp_error err = mpos_channel(status, &writer, NULL);
 
     if (err != MP_OK)
         return err;
@@ -573,7 +576,7 @@ mp_error mp_set_forkserver_preload(mp_function function, mp_obj *args)
     mp_error err = args == NULL ? MP_OK : mp_obj_error(args);
 
     if (err == MP_OK && args != NULL && mp_obj_type(args) != MP_TYPE_TUPLE)
-        err = mpi_fail(MP_EINVAL, "args must be a tuple, not %s",
+        err = mpi_fail(MP_EINVAL, "args must be a tuple, MP_ARGS(...), not %s",
                        mp_obj_type_name(args));
     mpos_mutex_lock(&mpi_forkserver_mutex);
     if (err == MP_OK && client.process != NULL)

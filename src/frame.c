@@ -3,6 +3,7 @@
 #include "frame.h"
 
 #include "internal.h"
+#include "packet.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@ enum {
     SMALL_SIZE = 1024,
     /* Most messages of a message pipe come with one call. */
     FIRST_ROOM = 512,
+    /* When the system has no memory for a large packet, it does for these. */
+    MODEST_PACKET = 8 * 1024,
 };
 
 mpos_wait_item mpi_frame_wait_item(const mpi_frame_end *end)
@@ -53,7 +56,7 @@ static size_t write_header(unsigned char *header, uint64_t size)
 
 /* What one call is to write: the header goes with the payload's first byte. */
 static size_t next_parts(mpos_bytes parts[2], const mpos_bytes *header,
-                         const mpos_bytes *payload, uint64_t done)
+                         const mpos_bytes *payload, uint64_t done, size_t most)
 {
     size_t count = 0;
     uint64_t from = 0;
@@ -68,8 +71,8 @@ static size_t next_parts(mpos_bytes parts[2], const mpos_bytes *header,
     parts[count].size = payload->size - (size_t)from;
     if (payload->size > 0)
         parts[count].data = (const char *)payload->data + from;
-    if (parts[count].size > LARGEST_STEP)
-        parts[count].size = LARGEST_STEP;
+    if (parts[count].size > most)
+        parts[count].size = most;
     return count + 1;
 }
 
@@ -98,12 +101,22 @@ static mp_error write_small(const mpi_frame_end *end, const mpos_bytes *payload)
     return write_all(end->handle, frame, MPI_SHORT_HEADER + payload->size);
 }
 
+/* A packet with the long header has nothing else. */
+static bool is_lone_header(const mpi_frame_end *end, const mpos_bytes *header,
+                           uint64_t done)
+{
+    return end->kind == MPI_STREAM_PACKETS && done == 0 &&
+           header->size == MPI_LONG_HEADER;
+}
+
 mp_error mpi_frame_write(const mpi_frame_end *end, const mpos_bytes *payload,
                          const mpos_handle *handles, size_t count)
 {
     unsigned char space[MPI_LONG_HEADER];
     const mpos_bytes header = {space, write_header(space, payload->size)};
     const uint64_t size = (uint64_t)header.size + payload->size;
+    size_t most =
+        end->kind == MPI_STREAM_PACKETS ? MPI_PACKET_PAYLOAD : LARGEST_STEP;
     uint64_t done = 0;
 
     if (end->kind == MPI_STREAM_MESSAGES)
@@ -112,7 +125,9 @@ mp_error mpi_frame_write(const mpi_frame_end *end, const mpos_bytes *payload,
         return write_small(end, payload);
     while (done < size) {
         mpos_bytes parts[2];
-        size_t parts_count = next_parts(parts, &header, payload, done);
+        size_t parts_count =
+            next_parts(parts, &header, payload, done,
+                       is_lone_header(end, &header, done) ? 0 : most);
         size_t written = 0;
         mp_error err;
 
@@ -121,6 +136,10 @@ mp_error mpi_frame_write(const mpi_frame_end *end, const mpos_bytes *payload,
                 mpos_send_handles(end->handle, parts, handles, count, &written);
         else
             err = mpos_write(end->handle, parts, parts_count, &written);
+        if (err == MP_ENOMEM && most == MPI_PACKET_PAYLOAD) {
+            most = MODEST_PACKET;
+            continue;
+        }
         if (err != MP_OK)
             return err;
         count = 0; /* they are on their way */
@@ -159,7 +178,34 @@ static mp_error read_of_header(const mpi_frame_end *end, void *data,
 {
     if (!end->has_handles || arrived == NULL || end->in.header_size > 0)
         return mpos_read(end->handle, data, size, got);
-    return mpos_recv_handles(end->handle, data, size, got, arrived);
+    return mpos_recv_handles(end->handle, &(mpos_room){data, size}, 1, got,
+                             arrived);
+}
+
+static mp_error fail_at_end(void)
+{
+    return mpi_fail(MP_EEOF, "the other end of the connection is closed");
+}
+
+/* From the header so far. MP_PENDING: it has more. */
+static mp_error take_size(mpi_frame_end *end)
+{
+    mpi_frame_in *in = &end->in;
+
+    if (in->header_size == MPI_LONG_HEADER) {
+        in->size = read_number(in->header + MPI_SHORT_HEADER,
+                               MPI_LONG_HEADER - MPI_SHORT_HEADER);
+    } else {
+        in->size = read_number(in->header, MPI_SHORT_HEADER);
+        if (in->size == UINT32_MAX)
+            return MP_PENDING;
+        if (in->size > INT32_MAX)
+            return fail_broken(end, "a message has a negative size");
+    }
+    if (in->size >= SIZE_MAX)
+        return fail_broken(end, "a message is too large for memory");
+    in->has_size = true;
+    return MP_OK;
 }
 
 /* A failure leaves the frame where it is. */
@@ -177,34 +223,81 @@ static mp_error step_header(mpi_frame_end *end, mpos_arrivals *arrived)
     if (got == 0 && in->header_size > 0)
         return fail_cut_short(end);
     if (got == 0)
-        return mpi_fail(MP_EEOF, "the other end of the connection is closed");
+        return fail_at_end();
     in->header_size += (unsigned)got;
-    if (in->header_size < size)
-        return MP_PENDING;
-    if (size == MPI_LONG_HEADER) {
-        in->size = read_number(in->header + MPI_SHORT_HEADER,
-                               MPI_LONG_HEADER - MPI_SHORT_HEADER);
-    } else {
-        in->size = read_number(in->header, MPI_SHORT_HEADER);
-        if (in->size == UINT32_MAX)
-            return MP_PENDING;
-        if (in->size > INT32_MAX)
-            return fail_broken(end, "a message has a negative size");
-    }
-    if (in->size >= SIZE_MAX)
-        return fail_broken(end, "a message is too large for memory");
-    in->has_size = true;
+    return in->header_size < size ? MP_PENDING : take_size(end);
+}
+
+/* A long header is alone in its packet; its second part comes as a payload. */
+static mp_error take_long_header(mpi_frame_end *end, mpi_packet *packet)
+{
+    mpi_frame_in *in = &end->in;
+
+    if (packet->size != MPI_LONG_HEADER)
+        return fail_broken(end, "a message is not as long as it says");
+    mpi_packet_gather(packet, end);
+    memcpy(in->header + MPI_SHORT_HEADER, packet->block,
+           MPI_LONG_HEADER - MPI_SHORT_HEADER);
+    in->header_size = MPI_LONG_HEADER;
+    return take_size(end);
+}
+
+static mp_error take_packet(mpi_frame_end *end, mpi_packet *packet)
+{
+    mpi_frame_in *in = &end->in;
+    size_t size;
+    mp_error err;
+
+    if (packet->size < MPI_SHORT_HEADER)
+        return fail_cut_short(end);
+    size = packet->size - MPI_SHORT_HEADER;
+    memcpy(in->header, packet->header, MPI_SHORT_HEADER);
+    in->header_size = MPI_SHORT_HEADER;
+    err = take_size(end);
+    if (err == MP_PENDING)
+        return take_long_header(end, packet);
+    if (err != MP_OK)
+        return err;
+    if (size > in->size)
+        return fail_broken(end, "a message is longer than it says");
+    in->done = size;
+    if (size == 0 || in->size <= end->offer.size)
+        return MP_OK;
+    mpi_packet_gather(packet, end);
+    mpi_packet_keep(packet, in, size);
     return MP_OK;
 }
 
-/* Memory grows with what arrives, so that a size alone can't take it all. */
-static mp_error make_room(mpi_frame_in *in)
+static mp_error step_packet(mpi_frame_end *end, mpos_arrivals *arrived)
 {
+    mpi_packet packet;
+    mp_error err = mpi_packet_read(&packet, end, arrived);
+
+    if (err != MP_OK)
+        return err;
+    err = packet.size == 0 ? fail_at_end() : take_packet(end, &packet);
+    mpi_packet_free(&packet);
+    return err;
+}
+
+/* Into less than that, something of the next packet could be lost. */
+static size_t least_room(const mpi_frame_end *end)
+{
+    uint64_t left = end->in.size - end->in.done;
+    size_t most = end->kind == MPI_STREAM_PACKETS ? MPOS_PACKET_MAX : 1;
+
+    return left < most ? (size_t)left : most;
+}
+
+/* Memory grows with what arrives, so that a size alone can't take it all. */
+static mp_error make_room(mpi_frame_end *end)
+{
+    mpi_frame_in *in = &end->in;
     size_t size = (size_t)in->size;
     size_t room = in->done < TRUSTED_SIZE / 2 ? TRUSTED_SIZE : in->done * 2;
     unsigned char *grown;
 
-    if (in->data != NULL && (in->done < in->room || in->done == size))
+    if (in->data != NULL && in->room - in->done >= least_room(end))
         return MP_OK;
     if (room > size || in->done > SIZE_MAX / 2)
         room = size;
@@ -234,7 +327,7 @@ static mp_error step_payload(mpi_frame_end *end)
 {
     mpi_frame_in *in = &end->in;
     size_t got = 0;
-    mp_error err = make_room(in);
+    mp_error err = make_room(end);
 
     if (err != MP_OK)
         return err;
@@ -261,7 +354,7 @@ static mp_error step_message(mpi_frame_end *end)
     mp_error err;
 
     in->size = FIRST_ROOM;
-    err = make_room(in);
+    err = make_room(end);
     if (err == MP_OK)
         err = mpos_recv_message(end->handle, in->data, in->room, &got, &left);
     if (err != MP_OK) {
@@ -280,6 +373,8 @@ static mp_error step_size(mpi_frame_end *end, mpos_arrivals *arrived)
         return mpi_fail(MP_EPROTO, "the connection was cut in a message");
     if (end->kind == MPI_STREAM_MESSAGES)
         return step_message(end);
+    if (end->kind == MPI_STREAM_PACKETS)
+        return step_packet(end, arrived);
     return step_header(end, arrived);
 }
 
@@ -318,10 +413,9 @@ mp_error mpi_frame_read(mpi_frame_end *end, uint64_t limit,
 
 mp_error mpi_frame_read_size(mpi_frame_end *end, mpos_arrivals *arrived)
 {
-    mp_error err = MP_OK;
-
     while (!end->in.has_size) {
-        err = step_size(end, arrived);
+        mp_error err = step_size(end, arrived);
+
         if (err != MP_OK && err != MP_PENDING)
             return err;
     }
@@ -331,7 +425,7 @@ mp_error mpi_frame_read_size(mpi_frame_end *end, mpos_arrivals *arrived)
 mp_error mpi_frame_read_into(mpi_frame_end *end, void *data)
 {
     size_t size = (size_t)end->in.size;
-    size_t done = 0;
+    size_t done = end->in.done;
 
     while (done < size) {
         size_t got = 0;

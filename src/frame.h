@@ -10,7 +10,12 @@
  *
  * Frames are read piece by piece: what has come of one stays in mpi_frame_in
  * until there is more. No byte of the next frame is ever read with it, since
- * another process may be the one that receives that.
+ * another process may be the one that receives that. From a stream a frame
+ * takes two reads for that reason: its header, then the rest.
+ *
+ * Where a channel has packets it takes one: a frame is a packet, and only if it
+ * has more than MPI_PACKET_PAYLOAD bytes they go on in further ones. Nobody but
+ * us understands them, as what a read has no room for is lost.
  */
 #ifndef MULTIPROC_FRAME_H
 #define MULTIPROC_FRAME_H
@@ -22,11 +27,15 @@ typedef enum mpi_stream_kind {
     MPI_STREAM_LOCAL,    /* mpos_pipe, mpos_channel, MPOS_UNIX */
     MPI_STREAM_SOCKET,   /* MPOS_INET, MPOS_INET6 */
     MPI_STREAM_MESSAGES, /* MPOS_PIPE: messages, without frames */
+    MPI_STREAM_PACKETS,  /* mpos_channel: frames in packets, see above */
 } mpi_stream_kind;
 
 enum {
     MPI_SHORT_HEADER = 4,
     MPI_LONG_HEADER = 12,
+    /* With its header so many pages: larger ones, and odd ones, pass slower, as
+     * both sides then wait more for each other. */
+    MPI_PACKET_PAYLOAD = 64 * 1024 - MPI_SHORT_HEADER,
 };
 
 /* A frame on its way in. All zero: nothing of it has come yet. */
@@ -47,6 +56,7 @@ typedef struct mpi_frame_end {
     bool has_handles; /* it can send them, and they may come along */
     bool is_broken;   /* a frame was cut short on arrival: no next one */
     mpi_frame_in in;
+    mpos_room offer; /* the caller's, for the next payload; or nothing */
 } mpi_frame_end;
 
 /* To wait until there is something to read. */
@@ -80,10 +90,12 @@ mp_error mpi_frame_step(mpi_frame_end *end, uint64_t limit,
 /* The same until it is anything but MP_PENDING. */
 mp_error mpi_frame_read(mpi_frame_end *end, uint64_t limit,
                         mpos_arrivals *arrived);
-/* Only the header, which makes in->size known; MP_OK if it is already. */
+/* Only the header, which makes in->size known; MP_OK if it is already. A packet
+ * is read as a whole: if the payload fits into end->offer, what has come of it
+ * is there then, and only mpi_frame_read_into() may follow. */
 mp_error mpi_frame_read_size(mpi_frame_end *end, mpos_arrivals *arrived);
-/* The payload, in->size bytes of which none was read yet, to the caller's
- * memory; the frame is over then. */
+/* The payload, in->size bytes, to the caller's memory, which was offered or has
+ * nothing of it yet; the frame is over then. */
 mp_error mpi_frame_read_into(mpi_frame_end *end, void *data);
 /* Whether step() would answer without reading: it is whole. */
 bool mpi_frame_is_whole(const mpi_frame_end *end);

@@ -103,7 +103,7 @@ static mp_error open_handles(mp_listener *listener, unsigned backlog)
     mp_error err;
 
     mpos_mutex_lock(&mpi_connections_mutex);
-    err = mpos_channel(&listener->waker[0], &listener->waker[1]);
+    err = mpos_channel(&listener->waker[0], &listener->waker[1], NULL);
     if (err == MP_OK)
         list_add(listener);
     mpos_mutex_unlock(&mpi_connections_mutex);

@@ -22,7 +22,8 @@ static mp_error check_writable(const mp_connection *connection)
     mp_error err = mpi_connection_check(connection);
 
     if (err == MP_OK && !connection->is_writable)
-        err = mpi_fail(MP_EINVAL, "the connection only receives");
+        err = mpi_fail(MP_EINVAL,
+                       "the connection only receives: send on its other end");
     return err;
 }
 
@@ -107,6 +108,7 @@ static const char challenge[] = "#CHALLENGE#";
 typedef struct message {
     unsigned char *data; /* malloc'ed */
     size_t size;
+    bool has_room; /* for more than the message */
     mpi_luggage luggage;
 } message;
 
@@ -243,7 +245,8 @@ static mp_error recv_message(mp_connection *connection, uint64_t limit,
     if (err == MP_OK) {
         mpi_frame_in *in = &connection->end.in;
 
-        *out = (message){in->data, (size_t)in->size, connection->luggage};
+        *out = (message){in->data, (size_t)in->size, in->room > in->size,
+                         connection->luggage};
         in->data = NULL;
         connection->luggage = (mpi_luggage){0};
         forget_message(connection);
@@ -285,6 +288,17 @@ mp_error mp_connection_recv(mp_connection *connection, mp_obj **out)
     return err;
 }
 
+/* Whoever gets it may keep it for long. */
+static void fit(message *received)
+{
+    unsigned char *fitting = NULL;
+
+    if (received->has_room)
+        fitting = mpi_realloc(received->data, received->size + 1);
+    if (fitting != NULL)
+        received->data = fitting;
+}
+
 static mp_error recv_bytes(mp_connection *connection, uint64_t limit,
                            void **data, size_t *size)
 {
@@ -296,6 +310,7 @@ static mp_error recv_bytes(mp_connection *connection, uint64_t limit,
     err = recv_message(connection, limit, &received);
     if (err != MP_OK)
         return err;
+    fit(&received);
     *data = received.data;
     *size = received.size;
     received.data = NULL;
@@ -320,8 +335,12 @@ static mp_error read_into(mp_connection *connection, void *data,
                           size_t capacity, size_t *size)
 {
     mpi_frame_end *end = &connection->end;
-    mp_error err = read_size(connection);
+    mp_error err;
 
+    if (can_read_straight(connection))
+        end->offer = (mpos_room){data, capacity};
+    err = read_size(connection);
+    end->offer = (mpos_room){0};
     if (err != MP_OK)
         return err;
     *size = (size_t)end->in.size;

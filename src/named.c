@@ -41,11 +41,14 @@ enum { SENTENCE_SIZE = 512 };
 
 /* -- Names ----------------------------------------------------------------- */
 
-static bool is_possible(uint32_t code)
+static mp_error check_character(uint32_t code)
 {
-    bool is_control = code < 0x20 || (code >= 0x7F && code < 0xA0);
-
-    return !is_control && code != '/' && code != '\\';
+    if (code == '/' || code == '\\')
+        return mpi_fail(MP_EINVAL, "'%c' can't be in a name", (int)code);
+    if (code < 0x20 || (code >= 0x7F && code < 0xA0))
+        return mpi_fail(MP_EINVAL, "the character U+%04X can't be in a name",
+                        (unsigned)code);
+    return MP_OK;
 }
 
 mp_error mpi_name_check(const char *name)
@@ -64,12 +67,10 @@ mp_error mpi_name_check(const char *name)
         (flags & MPI_STR_SURROGATES) != 0)
         return mpi_fail(MP_EINVAL, "the name is not UTF-8");
     for (const char *at = name; *at != 0;) {
-        uint32_t code = mpi_text_next(&at);
+        mp_error err = check_character(mpi_text_next(&at));
 
-        if (!is_possible(code))
-            return mpi_fail(MP_EINVAL,
-                            "the character U+%04X can't be in a name",
-                            (unsigned)code);
+        if (err != MP_OK)
+            return err;
     }
     if (strspn(name, ".") == size)
         return mpi_fail(MP_EINVAL, "'%s' is no name: dots only", name);

@@ -113,10 +113,21 @@ typedef struct mpos_bytes {
     size_t size;
 } mpos_bytes;
 
+typedef struct mpos_room {
+    void *data;
+    size_t size;
+} mpos_room;
+
 /* One way. */
 mp_error mpos_pipe(mpos_handle *reader, mpos_handle *writer);
-/* Both ways; where has_fork, handles can travel over it too. */
-mp_error mpos_channel(mpos_handle *left, mpos_handle *right);
+/* The most that one packet takes, see mpos_channel(). */
+enum { MPOS_PACKET_MAX = 128 * 1024 };
+
+/* Both ways; where has_fork, handles can travel over it too. has_packets NULL:
+ * a stream of bytes. Else *has_packets tells whether it is not one: whatever is
+ * written by one call, of MPOS_PACKET_MAX bytes at most, is read by one call,
+ * and what that has no room for is lost. */
+mp_error mpos_channel(mpos_handle *left, mpos_handle *right, bool *has_packets);
 /* Blocks for at least one byte, then takes what is there. *got 0: the other
  * end is closed. Usable on any pipe or channel end. */
 mp_error mpos_read(mpos_handle handle, void *data, size_t size, size_t *got);
@@ -160,10 +171,11 @@ typedef struct mpos_arrivals {
 mp_error mpos_send_handles(mpos_handle channel, const mpos_bytes parts[2],
                            const mpos_handle *handles, size_t count,
                            size_t *written);
-/* As mpos_read, and takes what came along with these bytes, which the caller
- * then owns; mpos_read drops it. Any channel end; only where has_fork. */
-mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
-                           size_t *got, mpos_arrivals *arrived);
+/* As mpos_read, into at most 4 parts, and takes what came along with these
+ * bytes, which the caller then owns; mpos_read drops it, and so does arrived
+ * NULL. Any channel end; only where has_fork. */
+mp_error mpos_recv_handles(mpos_handle channel, const mpos_room *parts,
+                           size_t count, size_t *got, mpos_arrivals *arrived);
 
 /* -- Sockets --------------------------------------------------------------- */
 

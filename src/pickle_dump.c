@@ -318,7 +318,8 @@ static mp_error save_resource(dumper *to, const mp_obj *obj)
     if (to->transport == NULL)
         return mpi_fail(MP_EPICKLE,
                         "can't pickle %s: it can only travel as an argument "
-                        "of a process or over a pipe",
+                        "of a process or of a pool's initializer, or over a "
+                        "pipe",
                         type->name);
     if (type->module != NULL)
         callable.module = type->module;

@@ -6,6 +6,7 @@
  */
 #include "pickle_load.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* What calling a name does; kept in the mask of its opaque object. */
@@ -265,6 +266,7 @@ static mp_obj *call_resource(mpi_loader *from, const mp_obj *callable,
     mp_obj *obj;
     mp_error err;
 
+    assert(type != NULL); /* or it would be no CALL_RESOURCE */
     /* Bytes that came from anywhere open nothing. */
     if (from->transport == NULL && type->module != NULL)
         return opaque_new(mp_obj_ref(name), mp_obj_ref(arguments));
@@ -409,7 +411,7 @@ mp_error mpi_load_build(mpi_loader *from)
     if (err != MP_OK)
         return err;
     obj = from->depth > from->fence ? from->stack[from->depth - 1] : NULL;
-    if (mp_obj_type(obj) != MP_TYPE_OPAQUE) {
+    if (obj == NULL || mp_obj_type(obj) != MP_TYPE_OPAQUE) {
         mp_obj_unref(state);
         return mpi_fail(MP_EUNPICKLE, "a pickle gives %s a state",
                         obj != NULL ? mp_obj_type_name(obj) : "nothing");

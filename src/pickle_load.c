@@ -232,79 +232,90 @@ static mp_error load_bin_int1(mpi_loader *from)
     return err;
 }
 
-static mpi_opcode_handler *const handlers[256] = {
-    [OP_MARK] = load_mark,
-    [OP_STOP] = load_stop,
-    [OP_POP] = load_pop,
-    [OP_POP_MARK] = load_pop_mark,
-    [OP_DUP] = load_dup,
-    [OP_FLOAT] = mpi_load_float,
-    [OP_INT] = mpi_load_int,
-    [OP_BININT] = mpi_load_bin_int,
-    [OP_BININT1] = load_bin_int1,
-    [OP_LONG] = mpi_load_long,
-    [OP_BININT2] = mpi_load_bin_int2,
-    [OP_NONE] = mpi_load_none,
-    [OP_PERSID] = load_persistent,
-    [OP_BINPERSID] = load_persistent,
-    [OP_REDUCE] = mpi_load_reduce,
-    [OP_STRING] = mpi_load_string,
-    [OP_BINSTRING] = mpi_load_binstring,
-    [OP_SHORT_BINSTRING] = mpi_load_short_binstring,
-    [OP_UNICODE] = mpi_load_unicode,
-    [OP_BINUNICODE] = mpi_load_binunicode,
-    [OP_APPEND] = mpi_load_append,
-    [OP_BUILD] = mpi_load_build,
-    [OP_GLOBAL] = mpi_load_global,
-    [OP_DICT] = mpi_load_dict,
-    [OP_EMPTY_DICT] = mpi_load_empty_dict,
-    [OP_APPENDS] = mpi_load_appends,
-    [OP_GET] = mpi_load_get_line,
-    [OP_BINGET] = mpi_load_binget,
-    [OP_INST] = load_instance,
-    [OP_LONG_BINGET] = mpi_load_long_binget,
-    [OP_LIST] = mpi_load_list,
-    [OP_EMPTY_LIST] = mpi_load_empty_list,
-    [OP_OBJ] = load_instance,
-    [OP_PUT] = mpi_load_put_line,
-    [OP_BINPUT] = mpi_load_binput,
-    [OP_LONG_BINPUT] = mpi_load_long_binput,
-    [OP_SETITEM] = mpi_load_setitem,
-    [OP_TUPLE] = mpi_load_tuple,
-    [OP_EMPTY_TUPLE] = mpi_load_empty_tuple,
-    [OP_SETITEMS] = mpi_load_setitems,
-    [OP_BINFLOAT] = mpi_load_bin_float,
-    [OP_PROTO] = load_proto,
-    [OP_NEWOBJ] = mpi_load_reduce,
-    [OP_EXT1] = load_extension,
-    [OP_EXT2] = load_extension,
-    [OP_EXT4] = load_extension,
-    [OP_TUPLE1] = mpi_load_tuple1,
-    [OP_TUPLE2] = mpi_load_tuple2,
-    [OP_TUPLE3] = mpi_load_tuple3,
-    [OP_NEWTRUE] = mpi_load_true,
-    [OP_NEWFALSE] = mpi_load_false,
-    [OP_LONG1] = mpi_load_long1,
-    [OP_LONG4] = mpi_load_long4,
-    [OP_BINBYTES] = mpi_load_binbytes,
-    [OP_SHORT_BINBYTES] = mpi_load_short_binbytes,
-    [OP_SHORT_BINUNICODE] = mpi_load_short_binunicode,
-    [OP_BINUNICODE8] = mpi_load_binunicode8,
-    [OP_BINBYTES8] = mpi_load_binbytes8,
-    [OP_EMPTY_SET] = mpi_load_empty_set,
-    [OP_ADDITEMS] = mpi_load_additems,
-    [OP_FROZENSET] = mpi_load_frozenset,
-    [OP_NEWOBJ_EX] = mpi_load_newobj_ex,
-    [OP_STACK_GLOBAL] = mpi_load_stack_global,
-    [OP_MEMOIZE] = mpi_load_memoize,
-    [OP_FRAME] = load_frame,
-    [OP_BYTEARRAY8] = mpi_load_binbytes8,
-    [OP_NEXT_BUFFER] = load_buffer,
-    [OP_READONLY_BUFFER] = load_buffer,
+enum { FIRST = OP_MARK, HANDLERS = OP_READONLY_BUFFER - FIRST + 1 };
+
+static mpi_opcode_handler *const handlers[HANDLERS] = {
+    [OP_MARK - FIRST] = load_mark,
+    [OP_STOP - FIRST] = load_stop,
+    [OP_POP - FIRST] = load_pop,
+    [OP_POP_MARK - FIRST] = load_pop_mark,
+    [OP_DUP - FIRST] = load_dup,
+    [OP_FLOAT - FIRST] = mpi_load_float,
+    [OP_INT - FIRST] = mpi_load_int,
+    [OP_BININT - FIRST] = mpi_load_bin_int,
+    [OP_BININT1 - FIRST] = load_bin_int1,
+    [OP_LONG - FIRST] = mpi_load_long,
+    [OP_BININT2 - FIRST] = mpi_load_bin_int2,
+    [OP_NONE - FIRST] = mpi_load_none,
+    [OP_PERSID - FIRST] = load_persistent,
+    [OP_BINPERSID - FIRST] = load_persistent,
+    [OP_REDUCE - FIRST] = mpi_load_reduce,
+    [OP_STRING - FIRST] = mpi_load_string,
+    [OP_BINSTRING - FIRST] = mpi_load_binstring,
+    [OP_SHORT_BINSTRING - FIRST] = mpi_load_short_binstring,
+    [OP_UNICODE - FIRST] = mpi_load_unicode,
+    [OP_BINUNICODE - FIRST] = mpi_load_binunicode,
+    [OP_APPEND - FIRST] = mpi_load_append,
+    [OP_BUILD - FIRST] = mpi_load_build,
+    [OP_GLOBAL - FIRST] = mpi_load_global,
+    [OP_DICT - FIRST] = mpi_load_dict,
+    [OP_EMPTY_DICT - FIRST] = mpi_load_empty_dict,
+    [OP_APPENDS - FIRST] = mpi_load_appends,
+    [OP_GET - FIRST] = mpi_load_get_line,
+    [OP_BINGET - FIRST] = mpi_load_binget,
+    [OP_INST - FIRST] = load_instance,
+    [OP_LONG_BINGET - FIRST] = mpi_load_long_binget,
+    [OP_LIST - FIRST] = mpi_load_list,
+    [OP_EMPTY_LIST - FIRST] = mpi_load_empty_list,
+    [OP_OBJ - FIRST] = load_instance,
+    [OP_PUT - FIRST] = mpi_load_put_line,
+    [OP_BINPUT - FIRST] = mpi_load_binput,
+    [OP_LONG_BINPUT - FIRST] = mpi_load_long_binput,
+    [OP_SETITEM - FIRST] = mpi_load_setitem,
+    [OP_TUPLE - FIRST] = mpi_load_tuple,
+    [OP_EMPTY_TUPLE - FIRST] = mpi_load_empty_tuple,
+    [OP_SETITEMS - FIRST] = mpi_load_setitems,
+    [OP_BINFLOAT - FIRST] = mpi_load_bin_float,
+    [OP_PROTO - FIRST] = load_proto,
+    [OP_NEWOBJ - FIRST] = mpi_load_reduce,
+    [OP_EXT1 - FIRST] = load_extension,
+    [OP_EXT2 - FIRST] = load_extension,
+    [OP_EXT4 - FIRST] = load_extension,
+    [OP_TUPLE1 - FIRST] = mpi_load_tuple1,
+    [OP_TUPLE2 - FIRST] = mpi_load_tuple2,
+    [OP_TUPLE3 - FIRST] = mpi_load_tuple3,
+    [OP_NEWTRUE - FIRST] = mpi_load_true,
+    [OP_NEWFALSE - FIRST] = mpi_load_false,
+    [OP_LONG1 - FIRST] = mpi_load_long1,
+    [OP_LONG4 - FIRST] = mpi_load_long4,
+    [OP_BINBYTES - FIRST] = mpi_load_binbytes,
+    [OP_SHORT_BINBYTES - FIRST] = mpi_load_short_binbytes,
+    [OP_SHORT_BINUNICODE - FIRST] = mpi_load_short_binunicode,
+    [OP_BINUNICODE8 - FIRST] = mpi_load_binunicode8,
+    [OP_BINBYTES8 - FIRST] = mpi_load_binbytes8,
+    [OP_EMPTY_SET - FIRST] = mpi_load_empty_set,
+    [OP_ADDITEMS - FIRST] = mpi_load_additems,
+    [OP_FROZENSET - FIRST] = mpi_load_frozenset,
+    [OP_NEWOBJ_EX - FIRST] = mpi_load_newobj_ex,
+    [OP_STACK_GLOBAL - FIRST] = mpi_load_stack_global,
+    [OP_MEMOIZE - FIRST] = mpi_load_memoize,
+    [OP_FRAME - FIRST] = load_frame,
+    [OP_BYTEARRAY8 - FIRST] = mpi_load_binbytes8,
+    [OP_NEXT_BUFFER - FIRST] = load_buffer,
+    [OP_READONLY_BUFFER - FIRST] = load_buffer,
 };
+
+/* NULL: there is no such opcode. */
+static mpi_opcode_handler *handler_of(unsigned char opcode)
+{
+    int index = opcode - FIRST;
+
+    return index >= 0 && index < HANDLERS ? handlers[index] : NULL;
+}
 
 static mp_error run(mpi_loader *from)
 {
+    mpi_opcode_handler *handle;
     mp_error err = MP_OK;
 
     while (err == MP_OK && !from->is_done) {
@@ -316,8 +327,8 @@ static mp_error run(mpi_loader *from)
         /* The most frequent one is spared the call. */
         if (opcode == OP_MEMOIZE)
             err = mpi_load_memoize(from);
-        else if (handlers[opcode] != NULL)
-            err = handlers[opcode](from);
+        else if ((handle = handler_of(opcode)) != NULL)
+            err = handle(from);
         else
             return mpi_fail(MP_EUNPICKLE,
                             "no pickle: there is no opcode 0x%02x", opcode);

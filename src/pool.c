@@ -29,7 +29,8 @@ static mp_error check_options(size_t processes, const mp_pool_options *options)
         return mp_obj_error(options->initargs);
     return mp_obj_type(options->initargs) == MP_TYPE_TUPLE
                ? MP_OK
-               : mpi_expected("a tuple of initargs", options->initargs);
+               : mpi_expected("a tuple of initargs, MP_ARGS(...)",
+                              options->initargs);
 }
 
 static void end_at_exit(void *argument)

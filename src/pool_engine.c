@@ -68,7 +68,8 @@ static mp_error make_parts(mpi_engine *engine, size_t max_bytes)
         return mpi_no_memory();
     engine->order.has_keys = engine->options.order != MP_POOL_FIFO;
     engine->order.spare = engine->board->slot_count;
-    return mp_pipe(&engine->woken, &engine->wake, &(mp_pipe_options){true});
+    return mp_pipe(&engine->woken, &engine->wake,
+                   &(mp_pipe_options){.is_simplex = true});
 }
 
 mp_error mpi_engine_create(mpi_engine **out, uint32_t workers,

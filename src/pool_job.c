@@ -64,14 +64,15 @@ static mp_error check(mpi_work work, mp_task task, const mp_obj *args,
     if (task.function == NULL)
         return mpi_fail(MP_EINVAL, "the task is NULL");
     if (work == MPI_WORK_CALL && mp_obj_type(args) != MP_TYPE_TUPLE)
-        return mpi_expected("a tuple of arguments", args);
+        return mpi_expected("a tuple of arguments, MP_ARGS(...)", args);
     if (work != MPI_WORK_CALL && mp_obj_type(args) != MP_TYPE_LIST &&
         mp_obj_type(args) != MP_TYPE_TUPLE)
         return mpi_expected("a list or tuple of items", args);
     if (options->kwargs != NULL && work != MPI_WORK_CALL)
         return mpi_fail(MP_EINVAL, "a map has no kwargs");
     if (options->kwargs != NULL && mp_obj_type(options->kwargs) != MP_TYPE_DICT)
-        return mpi_expected("a dict of kwargs", options->kwargs);
+        return mpi_expected("a dict of kwargs, MP_KWARGS(...)",
+                            options->kwargs);
     return check_options(options);
 }
 
@@ -306,6 +307,12 @@ void mpi_job_keep_failure(mpi_job *job, const mpi_job_failure *failure)
     mpi_failure_copy(&job->failure, failure);
 }
 
+/* Never the last reference: who takes units back still uses the job. */
+static void drop_unit(mpi_job *job)
+{
+    (void)mpi_atomic32_add(&job->references, UINT32_MAX);
+}
+
 static void retract_all(mpi_job *job)
 {
     mpi_engine *engine = job->engine;
@@ -316,7 +323,7 @@ static void retract_all(mpi_job *job)
             !mpi_board_retract(engine->board, slot))
             continue;
         mpi_engine_unpost(engine, slot);
-        mpi_job_unref(job); /* not the last one */
+        drop_unit(job);
     }
 }
 

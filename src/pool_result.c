@@ -70,6 +70,13 @@ void mpi_failure_show(const mpi_job_failure *failure, mp_failure *shown)
 
 /* -- Reading --------------------------------------------------------------- */
 
+/* A worker may have been in any state when it wrote: nothing it says is taken
+ * for granted. */
+static mp_error fail_senseless(void)
+{
+    return mpi_fail(MP_EPROTO, "the worker's answer makes no sense");
+}
+
 static mp_error read_failure(const mp_obj *obj, const mpi_unit *unit,
                              const char *worker, mpi_job_failure *failure)
 {
@@ -80,7 +87,7 @@ static mp_error read_failure(const mp_obj *obj, const mpi_unit *unit,
     mp_error err = mp_obj_len(obj, &length);
 
     if (err != MP_OK || length != 4 || mp_obj_type(obj) != MP_TYPE_TUPLE)
-        return mpi_fail(MP_EPROTO, "the worker's answer makes no sense");
+        return fail_senseless();
     for (int i = 0; i < 4; i++)
         part[i] = mpi_as_container(obj)->items[i];
     err = mp_obj_as_int(part[0], &index);
@@ -92,6 +99,9 @@ static mp_error read_failure(const mp_obj *obj, const mpi_unit *unit,
         err = mp_obj_as_str(part[3], &where, NULL);
     if (err != MP_OK)
         return err;
+    if ((mp_error)code == MP_OK || index < 0 ||
+        (uint64_t)index >= mpi_unit_items(unit))
+        return fail_senseless();
     *failure = (mpi_job_failure){
         .code = (mp_error)code,
         .sentence = copy_or_null(sentence),
@@ -115,8 +125,8 @@ static mp_error read_failures(const mp_obj *list, const mpi_unit *unit,
     size_t count = 0;
     mp_error err = mp_obj_len(list, &count);
 
-    if (err != MP_OK || count == 0)
-        return mpi_fail(MP_EPROTO, "the worker's answer makes no sense");
+    if (err != MP_OK || count == 0 || mp_obj_type(list) != MP_TYPE_LIST)
+        return fail_senseless();
     out->failures = mpi_calloc(count, sizeof(*out->failures));
     if (out->failures == NULL)
         return mpi_no_memory();
@@ -143,7 +153,7 @@ static mp_error part(const mpi_unit *unit, const char *worker, outcome *out)
     mp_error err = mp_obj_len(both, &length);
 
     if (err != MP_OK || length != 2 || mp_obj_type(both) != MP_TYPE_TUPLE)
-        return mpi_fail(MP_EPROTO, "the worker's answer makes no sense");
+        return fail_senseless();
     out->values = mp_obj_ref(mpi_as_container(both)->items[0]);
     err = read_failures(mpi_as_container(both)->items[1], unit, worker, out);
     mp_obj_unref(both);
@@ -166,7 +176,7 @@ static mp_error decode(const mpi_unit *unit, mp_bytes result, bool has_failures,
     if (mp_obj_len(out->values, &length) != MP_OK ||
         length != mpi_unit_items(unit) ||
         mp_obj_type(out->values) != MP_TYPE_LIST)
-        return mpi_fail(MP_EPROTO, "the worker's answer makes no sense");
+        return fail_senseless();
     return MP_OK;
 }
 

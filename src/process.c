@@ -161,10 +161,11 @@ static mp_error check_args(const mp_obj *args, const mp_obj *kwargs)
     if (mp_obj_error(kwargs) != MP_OK)
         return mp_obj_error(kwargs);
     if (mp_obj_type(args) != MP_TYPE_TUPLE)
-        return mpi_fail(MP_EINVAL, "args must be a tuple, not %s",
+        return mpi_fail(MP_EINVAL, "args must be a tuple, MP_ARGS(...), not %s",
                         mp_obj_type_name(args));
     if (mp_obj_type(kwargs) != MP_TYPE_DICT)
-        return mpi_fail(MP_EINVAL, "kwargs must be a dict, not %s",
+        return mpi_fail(MP_EINVAL,
+                        "kwargs must be a dict, MP_KWARGS(...), not %s",
                         mp_obj_type_name(kwargs));
     while (mp_obj_next(kwargs, &it, &key, NULL))
         if (mp_obj_type(key) != MP_TYPE_STR)

@@ -168,11 +168,12 @@ static mp_error take(mp_queue *queue, double timeout, mp_queue_slot *slot)
     if (err != MP_OK)
         return err;
     err = mpi_queue_take_item(queue, &wish, timeout, &taken);
-    if (err != MP_OK || taken.item.span != 0)
+    if (err != MP_OK) {
         let_go(queue, &own);
-    if (err != MP_OK)
         return err;
+    }
     if (taken.item.span != 0) {
+        let_go(queue, &own);
         *slot = (mp_queue_slot){
             .data = mpi_units_at(&queue->units, taken.item.span),
             .size = taken.item.size,

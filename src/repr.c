@@ -42,22 +42,28 @@ static mp_error write_string(writer *to, const char *text)
 
 /* -- str and bytes --------------------------------------------------------- */
 
+/* Through the runs from the last mark on. */
 static bool is_printable(uint32_t code)
 {
-    size_t low = 0;
-    size_t high = sizeof(escaped_ranges) / sizeof(escaped_ranges[0]);
+    size_t mark = sizeof(printable_marks) / sizeof(printable_marks[0]) - 1;
+    bool answer = true;
+    uint32_t run = 0;
+    uint32_t end; /* of the runs seen */
 
     if (code < 0x80)
         return code >= 0x20 && code != 0x7F;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (code > escaped_ranges[middle][1])
-            low = middle + 1;
-        else if (code < escaped_ranges[middle][0])
-            high = middle;
-        else
-            return false;
+    while (code < printable_marks[mark][0])
+        mark--;
+    end = printable_marks[mark][0];
+    for (size_t i = printable_marks[mark][1]; i < sizeof(printable_runs); i++) {
+        run = run << 7 | (printable_runs[i] & 0x7F);
+        if ((printable_runs[i] & 0x80) != 0)
+            continue;
+        end += run;
+        if (code < end)
+            return answer;
+        answer = !answer;
+        run = 0;
     }
     return true;
 }

@@ -975,15 +975,22 @@ static const char *search(const scenario *it)
 
 /* -- Tests ----------------------------------------------------------------- */
 
-static void expect_all_hold(const scenario *scenarios, size_t count)
+/* How many do not hold; of each it says what is wrong. */
+static size_t count_broken(const scenario *scenarios, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        cr_expect_null(search(&scenarios[i]), "%s: %s", scenarios[i].name,
-                       problem);
+    size_t broken = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (search(&scenarios[i]) == NULL)
+            continue;
+        fprintf(stderr, "%s: %s\n", scenarios[i].name, problem);
+        broken++;
+    }
+    return broken;
 }
 
-#define EXPECT_ALL_HOLD(scenarios) \
-    expect_all_hold(scenarios, sizeof(scenarios) / sizeof((scenarios)[0]))
+#define BROKEN_OF(scenarios) \
+    count_broken(scenarios, sizeof(scenarios) / sizeof((scenarios)[0]))
 
 Test(model_ring, items_come_out_once_in_order_whoever_comes_when,
      .timeout = 300)
@@ -1021,7 +1028,7 @@ Test(model_ring, items_come_out_once_in_order_whoever_comes_when,
          .interrupts = 4},
     };
 
-    EXPECT_ALL_HOLD(those);
+    cr_assert_eq(BROKEN_OF(those), 0);
 }
 
 Test(model_ring, who_is_killed_loses_what_it_was_putting_or_taking,
@@ -1080,7 +1087,7 @@ Test(model_ring, who_is_killed_loses_what_it_was_putting_or_taking,
          .mortals = 2},
     };
 
-    EXPECT_ALL_HOLD(those);
+    cr_assert_eq(BROKEN_OF(those), 0);
 }
 
 /* It is moved: what is to be put needs all the rest in one piece. */
@@ -1101,7 +1108,7 @@ Test(model_ring, an_empty_segment_is_in_nobodys_way, .timeout = 300)
          .interrupts = 2},
     };
 
-    EXPECT_ALL_HOLD(those);
+    cr_assert_eq(BROKEN_OF(those), 0);
 }
 
 Test(model_ring, who_is_killed_moving_the_segment_is_in_nobodys_way,
@@ -1137,7 +1144,7 @@ Test(model_ring, who_is_killed_moving_the_segment_is_in_nobodys_way,
          .interrupts = 1},
     };
 
-    EXPECT_ALL_HOLD(those);
+    cr_assert_eq(BROKEN_OF(those), 0);
 }
 
 Test(model_ring, who_is_killed_among_others_leaves_them_alone, .timeout = 300)
@@ -1174,5 +1181,5 @@ Test(model_ring, who_is_killed_among_others_leaves_them_alone, .timeout = 300)
          .interrupts = 1},
     };
 
-    EXPECT_ALL_HOLD(those);
+    cr_assert_eq(BROKEN_OF(those), 0);
 }

@@ -282,7 +282,7 @@ static const model_scenario killed_getters[] = {
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define EXPECT_ALL_HOLD(scenarios) expect_all_hold(scenarios, COUNT(scenarios))
+#define BROKEN_OF(scenarios) count_broken(scenarios, COUNT(scenarios))
 
 /* Tens of millions of steps: by hand, with MULTIPROC_MODEL_ALL in the
  * environment. */
@@ -291,57 +291,63 @@ static bool is_left_out(const model_scenario *scenario)
     return scenario->is_large && getenv("MULTIPROC_MODEL_ALL") == NULL;
 }
 
-static void expect_all_hold(const model_scenario *scenarios, size_t count)
+/* How many do not hold; of each it says what is wrong. */
+static size_t count_broken(const model_scenario *scenarios, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (!is_left_out(&scenarios[i]))
-            cr_expect_null(model_search(&scenarios[i]), "%s: %s",
-                           scenarios[i].name, model_problem);
+    size_t broken = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (is_left_out(&scenarios[i]) || model_search(&scenarios[i]) == NULL)
+            continue;
+        fprintf(stderr, "%s: %s\n", scenarios[i].name, model_problem);
+        broken++;
+    }
+    return broken;
 }
 
 Test(model_word, a_lock_has_one_owner_and_loses_no_wake_up)
 {
-    EXPECT_ALL_HOLD(locks);
+    cr_assert_eq(BROKEN_OF(locks), 0);
 }
 
 Test(model_word, a_starving_waiter_is_handed_the_lock_and_none_stays_reserved)
 {
-    EXPECT_ALL_HOLD(starving_locks);
+    cr_assert_eq(BROKEN_OF(starving_locks), 0);
 }
 
 Test(model_word, the_death_of_an_owner_is_told_once_after_one_look)
 {
-    EXPECT_ALL_HOLD(killed_lockers);
+    cr_assert_eq(BROKEN_OF(killed_lockers), 0);
 }
 
 Test(model_word, permits_are_neither_lost_nor_made_nor_slept_on)
 {
-    EXPECT_ALL_HOLD(semaphores);
+    cr_assert_eq(BROKEN_OF(semaphores), 0);
 }
 
 Test(model_word, permits_are_found_when_whom_they_woke_is_killed)
 {
-    EXPECT_ALL_HOLD(killed_takers);
+    cr_assert_eq(BROKEN_OF(killed_takers), 0);
 }
 
 Test(model_word, whoever_waits_for_an_event_hears_of_each_set)
 {
-    EXPECT_ALL_HOLD(events);
+    cr_assert_eq(BROKEN_OF(events), 0);
 }
 
 Test(model_word, whoever_follows_a_sequence_hears_of_each_advance)
 {
-    EXPECT_ALL_HOLD(sequences);
+    cr_assert_eq(BROKEN_OF(sequences), 0);
 }
 
 Test(model_word, whoever_waits_for_items_hears_of_them, .timeout = 300)
 {
-    EXPECT_ALL_HOLD(bells);
+    cr_assert_eq(BROKEN_OF(bells), 0);
 }
 
 Test(model_word, items_are_found_when_whom_they_woke_is_killed, .timeout = 300)
 {
-    EXPECT_ALL_HOLD(killed_getters);
+    cr_assert_eq(BROKEN_OF(killed_getters), 0);
 }
 
 /* The scenario that shows the bug. */

@@ -64,6 +64,7 @@ METHOD_TEST(args, every_type_is_found_at_its_position)
 static int check_names(mp_args *args)
 {
     const mp_obj *item, *none = mp_args_tuple(args);
+    size_t size = 0;
 
     if (mp_kwarg_int(args, "int", 0) != -5)
         return 2;
@@ -73,6 +74,9 @@ static int check_names(mp_args *args)
         return 4;
     if (strcmp(mp_kwarg_str(args, "str", ""), "hé") != 0)
         return 5;
+    if (memcmp(mp_kwarg_bytes(args, "bytes", &size), "a\0b", 3) != 0 ||
+        size != 3 || mp_kwarg_bytes(args, "absent", &size) != NULL)
+        return 12;
     if (mp_obj_type(mp_kwarg_obj(args, "obj", none)) != MP_TYPE_LIST)
         return 6;
     if (mp_kwarg_function(args, "function", NULL) != some_function)
@@ -93,8 +97,9 @@ METHOD_TEST(args, every_type_is_found_by_its_name)
 
     cr_assert_eq(mp_pipe(&a, &b, NULL), MP_OK);
     options.kwargs =
-        MP_KWARGS("int", -5, "float", 2.5, "bool", MP_TRUE, "str", "hé", "obj",
-                  MP_LIST(1), "function", some_function, "pipe", a);
+        MP_KWARGS("int", -5, "float", 2.5, "bool", MP_TRUE, "str", "hé",
+                  "bytes", MP_BYTES("a\0b", 3), "obj", MP_LIST(1), "function",
+                  some_function, "pipe", a);
     cr_assert_eq(mp_process_create(&child, check_names, NULL, &options), MP_OK);
     cr_assert_eq(mp_process_start(child), MP_OK, "%s", mp_error_message());
     cr_assert_eq(support_finish(child), 0);
@@ -186,6 +191,8 @@ static void take_position(mp_args *args, int64_t which)
 
 static void take_name(mp_args *args, int64_t which)
 {
+    size_t size;
+
     switch (which) {
     case 10:
         mp_kwarg_int(args, "key", 0);
@@ -198,6 +205,9 @@ static void take_name(mp_args *args, int64_t which)
         break;
     case 13:
         mp_kwarg_str(args, "key", "");
+        break;
+    case 14:
+        mp_kwarg_bytes(args, "key", &size);
         break;
     case 15:
         mp_kwarg_function(args, "key", NULL);
@@ -291,8 +301,6 @@ Test(args, every_accessor_refuses_other_types)
         snprintf(sentence, sizeof(sentence),
                  "take_one() argument 2: expected %s, got list", names[i]);
         expect_type_error(MP_START_SPAWN, i, MP_LIST(1), sentence);
-        if (i == 4)
-            continue; /* there is no mp_kwarg_bytes() */
         snprintf(sentence, sizeof(sentence),
                  "take_one() argument 'key': expected %s, got list", names[i]);
         expect_type_error(MP_START_SPAWN, 10 + i, MP_LIST(1), sentence);
@@ -326,8 +334,12 @@ Test(args, args_must_be_a_tuple_and_kwargs_a_dict_with_str_keys)
 
     cr_assert_eq(mp_process_create(&child, some_function, MP_LIST(1), NULL),
                  MP_EINVAL);
+    cr_assert_str_eq(mp_error_message(),
+                     "args must be a tuple, MP_ARGS(...), not list");
     cr_assert_eq(mp_process_create(&child, some_function, NULL, &list),
                  MP_EINVAL);
+    cr_assert_str_eq(mp_error_message(),
+                     "kwargs must be a dict, MP_KWARGS(...), not list");
     cr_assert_eq(mp_process_create(&child, some_function, NULL, &numbers),
                  MP_EINVAL);
     cr_assert_eq(mp_process_create(&child, NULL, NULL, NULL), MP_EINVAL);

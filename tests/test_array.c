@@ -48,16 +48,6 @@ static mp_array *make_growing(size_t length, size_t capacity)
     return array;
 }
 
-static void expect_repr(mp_obj *obj, const char *expected)
-{
-    char *text = NULL;
-
-    ok(mp_obj_repr(obj, &text));
-    cr_assert_str_eq(text, expected);
-    mp_free(text);
-    mp_obj_unref(obj);
-}
-
 static void expect_error(mp_obj *obj, mp_error expected)
 {
     cr_assert_eq(mp_obj_error(obj), expected, "%s", mp_error_message());
@@ -165,9 +155,9 @@ Test(array, an_index_is_checked_and_may_count_from_the_end)
 {
     mp_array *array = make_five();
 
-    expect_repr(mp_array_get(array, 0), "10");
-    expect_repr(mp_array_get(array, -1), "50");
-    expect_repr(mp_array_get(array, -LENGTH), "10");
+    is_repr(mp_array_get(array, 0), "10");
+    is_repr(mp_array_get(array, -1), "50");
+    is_repr(mp_array_get(array, -LENGTH), "10");
     expect_error(mp_array_get(array, LENGTH), MP_EINDEX);
     expect_error(mp_array_get(array, -LENGTH - 1), MP_EINDEX);
     expect_error(mp_array_get(array, INT64_MAX), MP_EINDEX);
@@ -206,9 +196,9 @@ Test(array, slices_are_cut_as_in_python)
     mp_array *text = make_text(4, "abcd");
 
     for (size_t i = 0; i < sizeof(slices) / sizeof(slices[0]); i++)
-        expect_repr(mp_array_slice(array, slices[i].start, slices[i].stop),
-                    slices[i].items);
-    expect_repr(mp_array_slice(text, 1, -1), "b'bc'");
+        is_repr(mp_array_slice(array, slices[i].start, slices[i].stop),
+                slices[i].items);
+    is_repr(mp_array_slice(text, 1, -1), "b'bc'");
     ok(mp_array_close(array));
     ok(mp_array_close(text));
 }
@@ -329,17 +319,17 @@ Test(array, text_ends_at_the_first_nul)
 {
     mp_array *text = make_text(12, "hello world");
 
-    expect_repr(mp_array_value(text), "b'hello world'");
-    expect_repr(mp_array_raw(text), "b'hello world\\x00'");
+    is_repr(mp_array_value(text), "b'hello world'");
+    is_repr(mp_array_raw(text), "b'hello world\\x00'");
     ok(mp_array_set_value(text, MP_BYTES("Hi", 2)));
-    expect_repr(mp_array_value(text), "b'Hi'");
-    expect_repr(mp_array_raw(text), "b'Hi\\x00lo world\\x00'");
+    is_repr(mp_array_value(text), "b'Hi'");
+    is_repr(mp_array_raw(text), "b'Hi\\x00lo world\\x00'");
     ok(mp_array_set_raw(text, MP_BYTES("HE", 2)));
-    expect_repr(mp_array_raw(text), "b'HE\\x00lo world\\x00'");
+    is_repr(mp_array_raw(text), "b'HE\\x00lo world\\x00'");
     ok(mp_array_set_value(text, MP_BYTES("as long as it", 12)));
-    expect_repr(mp_array_value(text), "b'as long as i'");
+    is_repr(mp_array_value(text), "b'as long as i'");
     expect_items(text, "b'as long as i'");
-    expect_repr(mp_array_get(text, 1), "b's'");
+    is_repr(mp_array_get(text, 1), "b's'");
     ok(mp_array_set(text, 0, MP_BYTES("A", 1)));
     cr_assert_eq(mp_array_set_value(text, MP_BYTES("one too many!", 13)),
                  MP_EINVAL);

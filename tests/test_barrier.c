@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Barrier: rounds, actions, breaking, time, death, wrong use. */
+#include "support/expect.h"
 #include "support/methods.h"
 #include "support/system.h"
 #include "support/threads.h"
@@ -7,24 +8,9 @@
 #include "os.h"
 #include "os_fault.h"
 
-enum { PARTIES = 5, ROUNDS = 1000, MOST_THREADS = 6 };
+enum { PARTIES = 5, ROUNDS = 1000 };
 
 /* -- Helpers --------------------------------------------------------------- */
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
-
-static double now(void)
-{
-    return (double)mpos_now() / 1e9;
-}
-
-static void pause_for(double seconds)
-{
-    mpos_sleep_until(mpos_now() + (int64_t)(seconds * 1e9));
-}
 
 static mp_barrier *make_with(int64_t parties, mp_barrier_action action,
                              double timeout)
@@ -286,39 +272,8 @@ typedef struct crew {
     mpi_atomic32 broken;
     mpi_atomic32 places; /* a bit for each index that was given */
     mpi_atomic32 must_stop;
-    void (*run)(void *);
-    mpos_thread threads[MOST_THREADS];
-    uint32_t started;
-    mpi_atomic32 left;
+    team team;
 } crew;
-
-/* Counted in `left`, too, as some tests wait for a part of them. Not by a
- * semaphore of the library's: that is what is tested. */
-static void run_member(void *argument)
-{
-    crew *it = argument;
-
-    it->run(it);
-    mpi_atomic32_add(&it->left, 1);
-}
-
-static void start(crew *it, void (*run)(void *))
-{
-    if (it->run != run) /* those that run already look at it */
-        it->run = run;
-    cr_assert_lt(it->started, MOST_THREADS);
-    ok(mpos_thread_start(run_member, it, &it->threads[it->started]));
-    it->started++;
-}
-
-static void await_left(crew *it, uint32_t count)
-{
-    double limit = now() + 25;
-
-    while (mpi_atomic32_load(&it->left) < count && now() < limit)
-        pause_for(0.001);
-    cr_assert_eq(mpi_atomic32_load(&it->left), count);
-}
 
 static void meet(void *argument)
 {
@@ -345,18 +300,12 @@ static void begin(crew *it, int count)
     if (it->timeout == 0)
         it->timeout = 20;
     for (int i = 0; i < count; i++)
-        start(it, meet);
-}
-
-static void join(crew *it)
-{
-    await_left(it, it->started);
-    support_join_threads(it->threads, it->started);
+        team_start(&it->team, meet, it);
 }
 
 static void end(crew *it)
 {
-    join(it);
+    team_join(&it->team);
     ok(mp_barrier_close(it->barrier));
 }
 
@@ -419,7 +368,7 @@ Test(barrier, an_action_that_fails_breaks_it)
     crew it = {.barrier = make_with(3, fail_action, 0)};
 
     begin(&it, 3);
-    await_left(&it, it.started);
+    team_await(&it.team, it.team.started);
     cr_assert_eq(mpi_atomic32_load(&it.broken), 3);
     cr_assert(mp_barrier_is_broken(it.barrier));
     cr_assert_eq(mp_barrier_wait(it.barrier, 20, NULL), MP_EBROKEN);
@@ -488,7 +437,7 @@ Test(barrier, aborting_during_the_action_breaks_the_round)
     await_waiting(it.barrier, 2);
     ok(mp_barrier_abort(it.barrier));
     mpi_atomic32_store(&is_action_held, 0);
-    await_left(&it, it.started);
+    team_await(&it.team, it.team.started);
     cr_assert_eq(mpi_atomic32_load(&it.broken), 2);
     cr_assert(mp_barrier_is_broken(it.barrier));
     end(&it);
@@ -508,7 +457,7 @@ Test(barrier, a_party_that_gives_up_breaks_it_for_all)
     cr_assert_eq(mp_barrier_wait(it.barrier, 0.2, &index), MP_EBROKEN);
     cr_assert_geq(now() - start, 0.199);
     cr_assert_eq(index, 42, "untouched on failure");
-    await_left(&it, it.started);
+    team_await(&it.team, it.team.started);
     cr_assert_eq(mpi_atomic32_load(&it.broken), 1);
     cr_assert_eq(mp_barrier_wait(it.barrier, MP_FOREVER, NULL), MP_EBROKEN);
     cr_assert_eq(mp_barrier_n_waiting(it.barrier), 0);
@@ -554,7 +503,7 @@ Test(barrier, abort_breaks_it_until_it_is_reset)
     begin(&it, 2);
     await_waiting(it.barrier, 2);
     ok(mp_barrier_abort(it.barrier));
-    await_left(&it, it.started);
+    team_await(&it.team, it.team.started);
     cr_assert_eq(mpi_atomic32_load(&it.broken), 2);
     cr_assert(mp_barrier_is_broken(it.barrier));
     ok(mp_barrier_abort(it.barrier));
@@ -575,7 +524,7 @@ Test(barrier, reset_sends_away_who_waits_and_starts_afresh)
     ok(mp_barrier_reset(it.barrier));
     cr_assert_eq(mp_barrier_n_waiting(it.barrier), 0);
     cr_assert_not(mp_barrier_is_broken(it.barrier));
-    await_left(&it, it.started);
+    team_await(&it.team, it.team.started);
     cr_assert_eq(mpi_atomic32_load(&it.broken), 2);
     begin(&it, 3);
     end(&it);
@@ -600,11 +549,11 @@ Test(barrier, resets_at_any_time_leave_both_parties_with_one_answer)
     crew parties = {.barrier = it.barrier, .rounds = SIZE_MAX};
 
     begin(&parties, 2);
-    start(&it, disturb);
-    join(&it);
+    team_start(&it.team, disturb, &it);
+    team_join(&it.team);
     mpi_atomic32_store(&parties.must_stop, 1);
     ok(mp_barrier_abort(it.barrier));
-    await_left(&parties, parties.started);
+    team_await(&parties.team, parties.team.started);
     cr_assert_gt(mpi_atomic32_load(&parties.broken), 0);
     cr_assert_eq(mpi_atomic32_load(&parties.completed) % 2, 0);
     end(&parties);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Condition: waiting, notifying, its lock, time, death, wrong use. */
+#include "support/expect.h"
 #include "support/methods.h"
 #include "support/system.h"
 #include "support/threads.h"
@@ -12,25 +13,9 @@ enum {
     CONSUMERS = 2,
     CHILDREN = 3,
     THREADS = 4,
-    MOST_THREADS = THREADS,
 };
 
 /* -- Helpers --------------------------------------------------------------- */
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
-
-static double now(void)
-{
-    return (double)mpos_now() / 1e9;
-}
-
-static void pause_for(double seconds)
-{
-    mpos_sleep_until(mpos_now() + (int64_t)(seconds * 1e9));
-}
 
 static mp_condition *make(void)
 {
@@ -487,52 +472,20 @@ typedef struct crew {
     mp_semaphore *ready;
     mpi_atomic32 turn;
     mpi_atomic32 stop;
-    void (*run)(void *);
-    mpos_thread threads[MOST_THREADS];
-    uint32_t started;
-    mpi_atomic32 left;
+    team team;
 } crew;
-
-/* Counted in `left`, too, as some tests wait for a part of them. Not by a
- * semaphore of the library's: that is what is tested. */
-static void run_member(void *argument)
-{
-    crew *it = argument;
-
-    it->run(it);
-    mpi_atomic32_add(&it->left, 1);
-}
-
-static void start(crew *it, void (*run)(void *))
-{
-    if (it->run != run) /* those that run already look at it */
-        it->run = run;
-    cr_assert_lt(it->started, MOST_THREADS);
-    ok(mpos_thread_start(run_member, it, &it->threads[it->started]));
-    it->started++;
-}
-
-static void await_left(crew *it, uint32_t count)
-{
-    double limit = now() + 25;
-
-    while (mpi_atomic32_load(&it->left) < count && now() < limit)
-        pause_for(0.001);
-    cr_assert_eq(mpi_atomic32_load(&it->left), count);
-}
 
 static void begin(crew *it, void (*run)(void *), int count)
 {
     it->condition = make();
     it->ready = make_semaphore();
     for (int i = 0; i < count; i++)
-        start(it, run);
+        team_start(&it->team, run, it);
 }
 
 static void end(crew *it)
 {
-    await_left(it, it->started);
-    support_join_threads(it->threads, it->started);
+    team_join(&it->team);
     ok(mp_condition_close(it->condition));
     ok(mp_semaphore_close(it->ready));
 }
@@ -644,7 +597,7 @@ Test(condition, each_notification_wakes_one_of_many_threads)
         acquire(it.condition);
         ok(mp_condition_notify(it.condition, 1));
         release(it.condition);
-        await_left(&it, i);
+        team_await(&it.team, i);
         pause_for(0.02);
         cr_assert_eq(mpi_atomic32_load(&it.turn), i);
     }
@@ -680,8 +633,8 @@ Test(condition, without_its_lock_nothing_is_allowed)
     begin(&it, use_unowned, 0);
     expect_refusal(it.condition, MP_ENOTOWNER);
     acquire(it.condition);
-    start(&it, use_unowned); /* what another thread has */
-    await_left(&it, 1);
+    team_start(&it.team, use_unowned, &it); /* what another thread has */
+    team_await(&it.team, 1);
     release(it.condition);
     end(&it);
 }

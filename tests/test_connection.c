@@ -46,6 +46,13 @@ static void make_pipe(mp_connection **first, mp_connection **second)
     cr_assert_eq(mp_pipe(first, second, NULL), MP_OK);
 }
 
+static void make_stream(mp_connection **first, mp_connection **second)
+{
+    const mp_pipe_options options = {.is_stream = true};
+
+    cr_assert_eq(mp_pipe(first, second, &options), MP_OK);
+}
+
 static void close_both(mp_connection *first, mp_connection *second)
 {
     cr_assert_eq(mp_connection_close(first), MP_OK);
@@ -178,7 +185,11 @@ Test(connection, simplex_end_refuses_the_other_direction)
     cr_assert_not(mp_connection_is_readable(writer));
     cr_assert(mp_connection_is_writable(writer));
     cr_assert_eq(mp_connection_send(reader, MP_BOX(1)), MP_EINVAL);
+    cr_assert_str_eq(mp_error_message(), "the connection only receives: send "
+                                         "on its other end");
     cr_assert_eq(mp_connection_recv(writer, &obj), MP_EINVAL);
+    cr_assert_str_eq(mp_error_message(), "the connection only sends: receive "
+                                         "on its other end");
     cr_assert_eq(mp_connection_send(writer, MP_BOX(1)), MP_OK);
     expect_repr(reader, "1");
     close_both(reader, writer);
@@ -256,7 +267,7 @@ Test(connection, message_cut_short_is_an_error_and_no_empty_message)
     void *data = NULL;
     size_t size;
 
-    make_pipe(&a, &b);
+    make_stream(&a, &b);
     write_raw(a, cut, sizeof(cut));
     cr_assert_eq(mp_connection_close(a), MP_OK);
     cr_assert_eq(mp_connection_recv_bytes(b, &data, &size), MP_EPROTO);
@@ -272,7 +283,7 @@ Test(connection, end_of_file_right_after_a_header_is_an_error)
     void *data;
     size_t size;
 
-    make_pipe(&a, &b);
+    make_stream(&a, &b);
     write_raw(a, header, sizeof(header));
     cr_assert_eq(mp_connection_close(a), MP_OK);
     cr_assert_eq(mp_connection_recv_bytes(b, &data, &size), MP_EPROTO);
@@ -286,7 +297,7 @@ Test(connection, negative_size_is_refused)
     void *data;
     size_t size;
 
-    make_pipe(&a, &b);
+    make_stream(&a, &b);
     write_raw(a, header, sizeof(header));
     cr_assert_eq(mp_connection_recv_bytes(b, &data, &size), MP_EPROTO);
     cr_assert_not_null(strstr(mp_error_message(), "negative size"));
@@ -301,7 +312,7 @@ Test(connection, huge_size_takes_no_memory_before_the_bytes_arrive)
     void *data;
     size_t size;
 
-    make_pipe(&a, &b);
+    make_stream(&a, &b);
     write_raw(a, header, sizeof(header));
     cr_assert_eq(mp_connection_close(a), MP_OK);
     cr_assert_eq(mp_connection_recv_bytes(b, &data, &size), MP_EPROTO);
@@ -328,6 +339,8 @@ Test(connection, answers_closed_after_close)
     mp_connection *a, *b;
     mp_obj *obj;
     intptr_t handle;
+    size_t size;
+    char byte[1];
 
     make_pipe(&a, &b);
     close_both(a, b);
@@ -335,8 +348,32 @@ Test(connection, answers_closed_after_close)
     cr_assert_eq(mp_connection_send(a, MP_BOX(1)), MP_ECLOSED);
     cr_assert_eq(mp_connection_recv(a, &obj), MP_ECLOSED);
     cr_assert_eq(mp_connection_fileno(a, &handle), MP_ECLOSED);
+    cr_assert_eq(mp_connection_send_bytes(a, "", 1), MP_ECLOSED);
+    cr_assert_eq(mp_connection_recv_bytes_into(a, byte, 1, &size), MP_ECLOSED);
     cr_assert_eq(mp_connection_close(a), MP_ECLOSED);
     cr_assert_eq(mp_connection_close(NULL), MP_OK);
+}
+
+Test(connection, without_a_place_nothing_is_received)
+{
+    mp_connection *a, *b;
+    void *data = NULL;
+    size_t size;
+    char byte;
+
+    cr_assert_eq(mp_pipe(NULL, &b, NULL), MP_EINVAL);
+    make_pipe(&a, &b);
+    cr_assert_eq(mp_connection_fileno(a, NULL), MP_EINVAL);
+    cr_assert_eq(mp_connection_send_bytes(a, NULL, 1), MP_EINVAL);
+    cr_assert_eq(mp_connection_send(a, mp_obj_connection(NULL)), MP_OK);
+    cr_assert_eq(mp_connection_recv(b, NULL), MP_EINVAL);
+    cr_assert_eq(mp_connection_recv_bytes(b, NULL, &size), MP_EINVAL);
+    cr_assert_eq(mp_connection_recv_bytes(b, &data, NULL), MP_EINVAL);
+    cr_assert_eq(mp_connection_recv_bytes_into(b, NULL, 1, &size), MP_EINVAL);
+    cr_assert_eq(mp_connection_recv_bytes_into(b, &byte, 1, NULL), MP_EINVAL);
+    cr_assert_null(data);
+    expect_repr(b, "None");
+    close_both(a, b);
 }
 
 METHOD_TEST(connection, closed_one_cannot_be_an_argument)
@@ -355,6 +392,59 @@ METHOD_TEST(connection, closed_one_cannot_be_an_argument)
     cr_assert_eq(mp_process_close(child), MP_OK);
     cr_assert_eq(mp_process_create(&child, echo, MP_ARGS(a), &options),
                  MP_ECLOSED);
+}
+
+static mp_connection *inherited;
+
+static int use_inherited(mp_args *args)
+{
+    mp_obj *obj;
+
+    if (mp_connection_send(inherited, MP_BOX(1)) != MP_ECLOSED ||
+        strstr(mp_error_message(), "not passed") == NULL ||
+        mp_connection_recv(inherited, &obj) != MP_ECLOSED)
+        return 1;
+    return mp_arg_connection(args, 0) != NULL ? 0 : 2;
+}
+
+Test(connection, that_was_not_passed_to_a_forked_child_is_closed_there)
+{
+    mp_start_method method = support_method(MP_START_FORK);
+    mp_connection *theirs, *a, *b;
+
+    make_pipe(&inherited, &theirs);
+    make_pipe(&a, &b);
+    cr_assert_eq(support_run(method, use_inherited, MP_ARGS(a)), 0);
+    close_both(inherited, theirs);
+    close_both(a, b);
+}
+
+static void receive_one(void *argument)
+{
+    expect_repr(argument, "'for the thread'");
+}
+
+static int send_one(mp_args *args)
+{
+    mp_check(mp_connection_send(mp_arg_connection(args, 0),
+                                MP_BOX("from the child")));
+    return 0;
+}
+
+Test(connection, that_a_thread_waits_at_can_be_passed_to_a_forked_child)
+{
+    mp_start_method method = support_method(MP_START_FORK);
+    mp_connection *a, *b;
+    mpos_thread thread;
+
+    make_pipe(&a, &b);
+    cr_assert_eq(mpos_thread_start(receive_one, a, &thread), MP_OK);
+    mp_sleep(0.1);
+    cr_assert_eq(support_run(method, send_one, MP_ARGS(a)), 0);
+    expect_repr(b, "'from the child'");
+    cr_assert_eq(mp_connection_send(b, MP_BOX("for the thread")), MP_OK);
+    mpos_thread_join(thread);
+    close_both(a, b);
 }
 
 Test(connection, leaves_no_handle_behind)

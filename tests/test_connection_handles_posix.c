@@ -4,6 +4,7 @@
  * that has no room for them, a receiver that is killed.
  */
 #include "support/check.h"
+#include "support/expect.h"
 #include "support/methods.h"
 #include "support/system.h"
 
@@ -24,11 +25,6 @@ enum {
 };
 
 /* -- Helpers --------------------------------------------------------------- */
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
 
 static int descriptor_of(mp_connection *connection)
 {
@@ -115,10 +111,11 @@ Test(connection_harm, descriptors_that_nobody_expects_are_closed)
 Test(connection_harm, descriptors_in_the_middle_of_a_frame_are_closed)
 {
     static const char frame[] = "\0\0\0\x05\x80\x04K\x05.";
+    const mp_pipe_options options = {.is_stream = true};
     mp_connection *a, *b;
     size_t before;
 
-    ok(mp_pipe(&a, &b, NULL));
+    ok(mp_pipe(&a, &b, &options));
     before = support_open_handles();
     for (size_t cut = 1; cut < 9; cut++) {
         mp_obj *obj = NULL;

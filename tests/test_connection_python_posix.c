@@ -35,12 +35,13 @@ static const char echo[] = "import sys\n"
 
 static pid_t start_python(const char *program, mp_connection **ours)
 {
+    const mp_pipe_options options = {.is_stream = true};
     mp_connection *theirs;
     intptr_t handle;
     char number[16];
     pid_t pid;
 
-    cr_assert_eq(mp_pipe(ours, &theirs, NULL), MP_OK);
+    cr_assert_eq(mp_pipe(ours, &theirs, &options), MP_OK);
     cr_assert_eq(mp_connection_fileno(theirs, &handle), MP_OK);
     snprintf(number, sizeof(number), "%d", (int)handle);
     pid = fork();

@@ -214,6 +214,8 @@ Test(context, preload_comes_too_late_for_a_running_server)
 Test(context, preload_arguments_must_be_a_tuple)
 {
     cr_assert_eq(mp_set_forkserver_preload(load, MP_LIST(1)), MP_EINVAL);
+    cr_assert_str_eq(mp_error_message(),
+                     "args must be a tuple, MP_ARGS(...), not list");
     cr_assert_eq(mp_set_forkserver_preload(load, mp_obj_str("\xff")),
                  MP_EINVAL);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Event: set, clear, pulses that nobody misses, time, death, wrong use. */
+#include "support/clock.h"
+#include "support/expect.h"
 #include "support/methods.h"
 #include "support/system.h"
 
@@ -11,21 +13,6 @@
 enum { ROUNDS = 200, CHILDREN = 3 };
 
 /* -- Helpers --------------------------------------------------------------- */
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
-
-static double now(void)
-{
-    return (double)mpos_now() / 1e9;
-}
-
-static void pause_for(double seconds)
-{
-    mpos_sleep_until(mpos_now() + (int64_t)(seconds * 1e9));
-}
 
 static mp_event *make(void)
 {

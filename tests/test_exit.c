@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* How processes end, and what they do before. */
 #include "support/check.h"
-#include "support/methods.h"
 #include "support/system.h"
+#include "support/waiting.h"
 
 #include "os.h"
 #include "state.h"
@@ -76,6 +76,7 @@ METHOD_TEST(exit, order_is_finalizers_daemons_children_finalizers)
     expect_order(method, "main", "return");
     expect_order(method, "main", "mp_exit");
     expect_order(method, "main", "exit");
+    expect_order(method, "main", "finalizer");
 }
 
 METHOD_TEST(exit, order_is_the_same_in_a_child)
@@ -210,17 +211,6 @@ METHOD_TEST(exit, daemon_may_have_children_which_are_daemons_unless_told)
 
 /* -- Grandchildren --------------------------------------------------------- */
 
-static int wait_for_end(mp_args *args)
-{
-    mp_connection *connection = mp_arg_connection(args, 0);
-    mp_obj *ignored;
-
-    mp_check(mp_connection_send(connection, MP_NONE));
-    while (mp_connection_recv(connection, &ignored) == MP_OK)
-        mp_obj_unref(ignored);
-    return 0;
-}
-
 /* Nobody closes it: its parent's end finds it. */
 static mp_process *left_behind;
 
@@ -231,7 +221,7 @@ static int leave_child_behind(mp_args *args)
         .start_method = (mp_start_method)mp_arg_int(args, 1),
         .daemon = mp_arg_bool(args, 2) ? MP_DAEMON_YES : MP_DAEMON_NO};
 
-    mp_check(mp_process_create(&left_behind, wait_for_end,
+    mp_check(mp_process_create(&left_behind, say_parent_and_wait,
                                MP_ARGS(mp_arg_connection(args, 0)), &options));
     mp_check(mp_process_start(left_behind));
     return 0;
@@ -282,12 +272,6 @@ static void set_mark(void *unused)
 {
     (void)unused;
     *mark = 'x';
-}
-
-static int return_zero(mp_args *args)
-{
-    (void)args;
-    return 0;
 }
 
 METHOD_TEST(exit, child_does_not_run_its_parents_finalizers)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The user's own descriptors (handles), which travel as objects. */
 #include "support/check.h"
+#include "support/expect.h"
 #include "support/methods.h"
 #include "support/system.h"
 
@@ -11,11 +12,6 @@
 enum { MANY = 50 };
 
 /* -- Helpers --------------------------------------------------------------- */
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
 
 static void write_word(mpos_handle handle, const char *word)
 {
@@ -243,6 +239,39 @@ static void send_and_never_receive(void)
     mpos_close(writer);
     mpos_close(reader);
     close_both(a, b);
+}
+
+static mp_obj *inherited, *other;
+
+/* A forked child has all memory, but the handles that it was given. */
+static int use_what_was_not_given(mp_args *args)
+{
+    mp_connection *first, *second;
+    mp_handle handle;
+    bool is_right;
+
+    (void)args;
+    mp_check(mp_pipe(&first, &second, NULL));
+    is_right = mp_obj_as_handle(inherited, &handle) == MP_ECLOSED &&
+               mp_connection_send(first, inherited) == MP_EPICKLE;
+    mp_check(mp_connection_close(first));
+    mp_check(mp_connection_close(second));
+    return is_right ? 0 : 1;
+}
+
+Test(handle, that_was_not_given_to_a_forked_child_is_closed_there)
+{
+    mp_start_method method = support_method(MP_START_FORK);
+    mpos_handle reader, writer;
+
+    ok(mpos_pipe(&reader, &writer));
+    inherited = mp_obj_handle(reader);
+    other = mp_obj_handle(writer);
+    mpos_close(reader);
+    cr_assert_eq(support_run(method, use_what_was_not_given, NULL), 0);
+    mp_obj_unref(inherited);
+    mp_obj_unref(other);
+    mpos_close(writer);
 }
 
 Test(handle, that_is_never_received_is_closed)

@@ -7,6 +7,7 @@
 #include "os.h"
 
 #include "support/check.h"
+#include "support/expect.h"
 #include "support/leftover.h"
 #include "support/methods.h"
 #include "support/refuse_linux.h"
@@ -27,11 +28,6 @@
 #define SECONDS(n) ((int64_t)(n)*1000000000)
 
 enum { NOBODY = 54321 };
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
 
 static int return_argument(mp_args *args)
 {

@@ -40,10 +40,12 @@ Test(address, that_is_none_is_refused)
     char *text = NULL;
     mp_address none = {.family = (mp_family)77};
     mp_address too_high = mp_inet("localhost", 65536);
+    mp_address abstract_port = mp_inet("localhost", 0);
     mp_address cut;
 
     memset(long_name, 'x', sizeof(long_name));
     long_name[sizeof(long_name) - 1] = 0;
+    abstract_port.is_abstract = true;
     cut = mp_unix(long_name);
     cr_assert(cut.is_cut);
     fails(mp_address_repr(&cut, &text), MP_EINVAL);
@@ -53,6 +55,7 @@ Test(address, that_is_none_is_refused)
     fails(mp_listener_create(&listener, too_high, NULL), MP_EINVAL);
     fails(mp_listener_create(&listener, cut, NULL), MP_EOVERFLOW);
     fails(mp_listener_create(&listener, mp_unix_abstract(""), NULL), MP_EINVAL);
+    fails(mp_listener_create(&listener, abstract_port, NULL), MP_EINVAL);
     fails(mp_listener_create(NULL, mp_unix(NULL), NULL), MP_EINVAL);
     fails(mp_client(&connection, none, NULL), MP_EINVAL);
     fails(mp_client(&connection, too_high, NULL), MP_EINVAL);
@@ -189,6 +192,16 @@ Test(listener, of_the_same_user_only_serves_the_same_user)
                       (mp_client_options){.auth = KEY, .same_user_only = true});
     dismiss_client(&client, accept_client(listener));
     ok(mp_listener_close(listener));
+}
+
+Test(client, of_the_same_user_only_finds_nobody_by_port)
+{
+    mp_client_options options = {.auth = KEY, .same_user_only = true};
+    mp_connection *connection = NULL;
+
+    fails(mp_client(&connection, mp_inet("localhost", 1), &options),
+          MP_ENOTSUP);
+    cr_assert_null(connection);
 }
 
 /* -- Nobody there ---------------------------------------------------------- */

@@ -20,16 +20,6 @@ static mp_listener *create(mp_listener_options options)
     return listener;
 }
 
-/* Connects, and says nothing. */
-static mp_connection *stall(const mp_listener *listener)
-{
-    const mp_client_options options = {.auth = MP_NO_AUTH};
-    mp_connection *connection = NULL;
-
-    ok(mp_client(&connection, *mp_listener_address(listener), &options));
-    return connection;
-}
-
 /* An honest client is served within the time. */
 static void serves_one(mp_listener *listener, double seconds)
 {

@@ -12,15 +12,6 @@
 
 enum { MOST = 256 };
 
-static mp_connection *stall(const mp_listener *listener)
-{
-    const mp_client_options options = {.auth = MP_NO_AUTH};
-    mp_connection *connection = NULL;
-
-    ok(mp_client(&connection, *mp_listener_address(listener), &options));
-    return connection;
-}
-
 static size_t take_all(mpos_handle *copies, intptr_t handle)
 {
     const struct rlimit limit = {.rlim_cur = MOST, .rlim_max = MOST};

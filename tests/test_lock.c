@@ -316,6 +316,31 @@ Test(lock, another_thread_may_not_release_an_rlock)
     ok(close_any(any));
 }
 
+/* What the other thread knows of it stays for as long as that has it. */
+Test(lock, an_rlock_closed_while_another_thread_has_it_is_still_locked)
+{
+    any_lock any = make_any(true);
+    mp_connection *a, *b;
+    mp_rlock *same;
+    mp_obj *came;
+    hand other;
+
+    ok(mp_pipe(&a, &b, NULL));
+    ok(mp_connection_send(a, MP_BOX(any.rlock)));
+    ok(mp_connection_recv(b, &came));
+    ok(mp_obj_as_rlock(came, &same));
+    begin_hand(&other, any);
+    ok(ask_hand(&other, 't'));
+    ok(close_any(any));
+    cr_assert_eq(mp_rlock_acquire(same, 0), MP_TIMED_OUT);
+    end_hand(&other);
+    cr_assert_eq(mp_rlock_acquire(same, 0), MP_OWNER_DIED, "it ended with it");
+    ok(mp_rlock_release(same));
+    mp_obj_unref(came);
+    ok(mp_connection_close(a));
+    ok(mp_connection_close(b));
+}
+
 /* -- Acquiring again ------------------------------------------------------- */
 
 Test(lock, acquiring_a_lock_twice_waits)

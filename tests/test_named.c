@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RACES = 500, KILLS = 300, LONG_TIME = 20, MOST_CALLS = 300 };
+enum { RACES = 500, LONG_TIME = 20, MOST_CALLS = 300 };
 
 static const support_kind *const a_lock = &support_kinds[0];
 static const support_kind *const an_rlock = &support_kinds[1];
@@ -251,6 +251,15 @@ Test(named, what_is_no_name_is_refused_everywhere)
     }
 }
 
+Test(named, whoever_gives_what_is_no_name_is_told_why)
+{
+    support_refuse(a_lock, "/a", NULL, MP_EINVAL);
+    cr_assert_str_eq(mp_error_message(), "'/' can't be in a name");
+    support_refuse(a_lock, "a\nb", NULL, MP_EINVAL);
+    cr_assert_str_eq(mp_error_message(),
+                     "the character U+000A can't be in a name");
+}
+
 Test(named, unlinking_what_is_not_there_is_an_error)
 {
     char name[SUPPORT_NAME_SIZE];
@@ -474,32 +483,6 @@ Test(named, opening_succeeds_while_somebody_unlinks_again_and_again,
 
 /* -- Killed ---------------------------------------------------------------- */
 
-/* A double from 0 to limit. */
-static double random_time(double limit)
-{
-    uint32_t number = 0;
-
-    cr_assert_eq(mpos_random(&number, sizeof(number)), MP_OK);
-    return limit * number / 4294967296.0;
-}
-
-static int create_for_ever(mp_args *args)
-{
-    const char *name = mp_arg_str(args, 1);
-
-    mp_check(mp_connection_send(mp_arg_connection(args, 0), MP_NONE));
-    for (;;) {
-        mp_semaphore *semaphore;
-        mp_error err;
-
-        mp_check(mp_semaphore_open(&semaphore, name, SUPPORT_PERMITS, NULL));
-        err = mp_named_unlink(name);
-        mp_check(err == MP_ENOTFOUND ? MP_OK : err);
-        mp_check(mp_semaphore_close(semaphore));
-    }
-    return 0;
-}
-
 static mp_process *start_at_name(mp_function target, const char *name)
 {
     mp_connection *connection, *end;
@@ -519,30 +502,6 @@ static void kill_one(mp_process *process)
 {
     cr_assert_eq(mp_process_kill(process), MP_OK);
     cr_assert_eq(support_finish(process), -9);
-}
-
-Test(named, a_creator_killed_at_any_instant_leaves_nothing_half_made,
-     .timeout = 100)
-{
-    char name[SUPPORT_NAME_SIZE];
-
-    for (size_t i = 0; i < support_scaled(KILLS); i++) {
-        mp_process *process =
-            start_at_name(create_for_ever, support_name(name));
-        mp_semaphore *semaphore;
-        int64_t value = -1;
-        double begin;
-
-        mp_sleep(random_time(0.002));
-        kill_one(process);
-        begin = mp_monotonic();
-        semaphore = support_open(a_semaphore, name, NULL);
-        cr_assert_eq(mp_semaphore_get_value(semaphore, &value), MP_OK);
-        cr_assert_lt(mp_monotonic() - begin, 1);
-        cr_assert_eq(value, SUPPORT_PERMITS);
-        cr_assert_eq(mp_semaphore_acquire(semaphore, 0), MP_OK);
-        support_end(a_semaphore, name, semaphore);
-    }
 }
 
 static int open_and_wait(mp_args *args)

@@ -7,6 +7,8 @@
 #include "repr.h"
 
 #include <multiproc/box.h>
+#include <multiproc/connection.h>
+#include <multiproc/pickle.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -121,6 +123,18 @@ Test(object, a_str_that_is_no_utf8_is_an_error_object)
     cr_assert_eq(mp_obj_type(cut), MP_TYPE_ERROR);
 }
 
+Test(object, what_is_missing_is_an_error_object)
+{
+    mp_obj *const nothing[] = {NULL};
+    mp_obj *objects[] = {mp_obj_strn(NULL, 1), mp_obj_bytes(NULL, 1),
+                         mp_obj_list(nothing, 1)};
+
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(mp_obj_error(objects[i]), MP_EINVAL);
+        mp_obj_unref(objects[i]);
+    }
+}
+
 Test(object, an_error_inside_an_expression_becomes_its_result)
 {
     mp_obj *deep = MP_LIST(1, MP_DICT("k", MP_TUPLE("a", "\xFF")));
@@ -160,6 +174,54 @@ Test(object, what_python_cannot_hash_is_no_key)
 }
 
 /* -- Reading --------------------------------------------------------------- */
+
+/* Consumes key. */
+static void assert_is_a_key(mp_obj *key)
+{
+    mp_obj *dict = mp_obj_dict(NULL, 0);
+    const mp_obj *found = NULL;
+
+    /* In a small one it would be found without its hash. */
+    for (int i = 0; i < 100; i++)
+        cr_assert_eq(mp_obj_set_item(dict, MP_BOX(i), MP_NONE), MP_OK);
+    cr_assert_eq(mp_obj_set_item(dict, mp_obj_ref(key), MP_BOX(1)), MP_OK);
+    cr_assert_eq(mp_obj_get(dict, key, &found), MP_OK);
+    cr_assert(mp_obj_contains(dict, key));
+    mp_obj_unref(dict);
+    mp_obj_unref(key);
+}
+
+Test(object, functions_pointers_handles_and_opaque_objects_are_keys)
+{
+    static const char date[] = "cdatetime\ndate\n.";
+    mp_obj *opaque;
+    mp_connection *a, *b;
+
+    cr_assert_eq(mp_pickle_loads(date, sizeof(date) - 1, &opaque), MP_OK);
+    cr_assert_eq(mp_pipe(&a, &b, NULL), MP_OK);
+    assert_is_a_key(MP_BOX(target));
+    assert_is_a_key(mp_obj_pointer(&opaque));
+    assert_is_a_key(MP_BOX(a));
+    assert_is_a_key(opaque);
+    cr_assert(are_equal(MP_BOX(a), MP_BOX(a)), "the same, boxed twice");
+    cr_assert_not(are_equal(MP_BOX(a), MP_BOX(b)));
+    cr_assert_eq(mp_connection_close(a), MP_OK);
+    cr_assert_eq(mp_connection_close(b), MP_OK);
+}
+
+Test(object, what_has_no_items_contains_nothing)
+{
+    mp_obj *list = MP_LIST(1, "two");
+    mp_obj *three = MP_BOX(3);
+    const mp_obj *found = NULL;
+
+    cr_assert_not(mp_obj_contains(list, three));
+    cr_assert_not(mp_obj_contains(three, three));
+    cr_assert_eq(mp_obj_get(list, three, &found), MP_ETYPE);
+    cr_assert_null(found);
+    mp_obj_unref(list);
+    mp_obj_unref(three);
+}
 
 Test(object, reading_the_wrong_type_fails_and_leaves_the_output_alone)
 {
@@ -449,6 +511,34 @@ Test(object, repr_of_containers_is_pythons)
     assert_repr(MP_SET(1, 2), "{1, 2}");
     assert_repr(MP_SET(), "set()");
     assert_repr(MP_DICT("k", MP_LIST()), "{'k': []}");
+}
+
+Test(object, repr_of_what_is_only_here_tells_where_or_what)
+{
+    mp_connection *a, *b;
+    mp_obj *pipe, *function = MP_BOX(target);
+    char *text = NULL;
+
+    cr_assert_eq(mp_pipe(&a, &b, NULL), MP_OK);
+    pipe = MP_BOX(a);
+    assert_repr(pipe, "<Connection>");
+    assert_repr(mp_obj_pointer((void *)(uintptr_t)0x1a2b), "<pointer 0x1a2b>");
+    cr_assert_eq(mp_obj_repr(function, &text), MP_OK);
+    cr_assert_eq(strncmp(text, "<function ", 10), 0, "%s", text);
+    mp_free(text);
+    mp_obj_unref(function);
+    cr_assert_eq(mp_connection_close(a), MP_OK);
+    cr_assert_eq(mp_connection_close(b), MP_OK);
+}
+
+Test(object, lone_surrogates_are_not_printed)
+{
+    static const char half[] = "V\\udc80\n.";
+    mp_obj *obj = NULL;
+
+    cr_assert_eq(mp_pickle_loads(half, sizeof(half) - 1, &obj), MP_OK);
+    cr_assert_eq(mp_obj_print(obj), MP_EINVAL);
+    mp_obj_unref(obj);
 }
 
 Test(object, repr_of_floats_is_the_shortest_that_reads_back)

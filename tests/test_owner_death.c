@@ -386,22 +386,3 @@ Test(owner_death, end_of_a_thread_with_a_lock_changes_nothing)
     ok(acquire_any(any, 0));
     ok(close_any(any));
 }
-
-/* -- Many deaths ----------------------------------------------------------- */
-
-METHOD_TEST(owner_death, every_death_is_told)
-{
-    any_lock any = make_any(false);
-    size_t deaths = support_scaled(40);
-
-    for (size_t i = 0; i < deaths; i++) {
-        served owner = begin_serving(method, any);
-
-        ok(ask(&owner, 'a'));
-        kill_served(&owner);
-        cr_assert_eq(acquire_any(any, SUPPORT_LONG), MP_OWNER_DIED);
-        ok(release_any(any));
-        bury_served(&owner);
-    }
-    ok(close_any(any));
-}

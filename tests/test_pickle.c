@@ -253,7 +253,7 @@ Test(pickle, a_handle_only_travels_with_a_transport)
     cr_assert_eq(mpi_pickle_dump(&out, pair, NULL), MP_EPICKLE);
     cr_assert_str_eq(mp_error_message(),
                      "can't pickle Thing: it can only travel as an argument "
-                     "of a process or over a pipe");
+                     "of a process or of a pool's initializer, or over a pipe");
     cr_assert_eq(mpi_pickle_dump(&out, pair, &transport), MP_OK);
     cr_assert_eq(out.size, sizeof(expected) - 1);
     cr_assert_arr_eq(out.data, expected, sizeof(expected) - 1);
@@ -418,6 +418,79 @@ Test(pickle, opcodes_without_their_operands_are_refused)
     for (size_t i = 0; i < sizeof(markless) / sizeof(markless[0]); i++)
         assert_refused(markless[i], strlen(markless[i]),
                        "an opcode of the pickle has no mark");
+    cr_assert_null(obj);
+}
+
+Test(pickle, numbers_cut_short_are_refused)
+{
+    static const struct {
+        const char *data;
+        size_t size;
+    } pickles[] = {{"J\1\2\3", 4}, {"M\1", 2},  {"G\1\2\3", 4},
+                   {"X\1\0", 3},   {"N0h", 3},  {"Nq", 2},
+                   {"Nr\1\2", 4},  {"\x8A", 1}, {"\x8D\1", 2}};
+
+    for (size_t i = 0; i < sizeof(pickles) / sizeof(pickles[0]); i++)
+        assert_refused(pickles[i].data, pickles[i].size,
+                       "the pickle is cut short");
+}
+
+Test(pickle, text_that_is_no_literal_is_refused)
+{
+    mp_obj *obj = NULL;
+
+    cr_assert_eq(LOADS("Ng-1\n.", &obj), MP_EUNPICKLE);
+    cr_assert_eq(LOADS("S'\\'\n.", &obj), MP_EUNPICKLE);
+    cr_assert_eq(LOADS("S'\\x1'\n.", &obj), MP_EUNPICKLE);
+    cr_assert_eq(LOADS("S'\\x1g'\n.", &obj), MP_EUNPICKLE);
+    cr_assert_eq(LOADS("V\\u00\n.", &obj), MP_EUNPICKLE);
+    cr_assert_null(obj);
+    ASSERT_LOADS("S'\\x4A\\x4b'\n.", "'JK'");
+}
+
+/* Which functions mean something is a list, and they take what Python's do. */
+Test(pickle, calls_with_the_wrong_arguments_are_refused)
+{
+    mp_obj *obj = NULL;
+
+    cr_assert_eq(LOADS("c_codecs\nencode\n(V\\u0100\nVlatin1\ntR.", &obj),
+                 MP_EUNPICKLE);
+    cr_assert_eq(LOADS("c__builtin__\nbytes\n(I1\ntR.", &obj), MP_EUNPICKLE);
+    cr_assert_eq(LOADS("c__builtin__\nbytearray\n(Va\nVutf-8\ntR.", &obj),
+                 MP_EUNPICKLE);
+    ASSERT_LOADS("c__builtin__\nbytearray\n(Va\nVlatin-1\ntR.", "b'a'");
+    cr_assert_null(obj);
+}
+
+Test(pickle, a_memo_index_may_be_used_again)
+{
+    ASSERT_LOADS("]q\1K\7q\1h\1\x87.", "([], 7, 7)");
+}
+
+/* A ShareableList travels as a partial call; others mean nothing to us. */
+Test(pickle, a_partial_call_of_something_else_is_opaque)
+{
+    ASSERT_LOADS("cfunctools\npartial\n(cm\nC\ntR)R.",
+                 "<opaque functools.partial>");
+    ASSERT_LOADS("cfunctools\npartial\n(cm\nC\ntR(NN)tb)R.",
+                 "<opaque functools.partial>");
+    ASSERT_LOADS("cfunctools\npartial\n(cm\nC\ntR(cm\nC\n)}Ntb)R.",
+                 "<opaque functools.partial>");
+}
+
+Test(pickle, needs_a_place_for_what_comes_out)
+{
+    mp_obj *obj = MP_BOX(1);
+    void *data = NULL;
+    size_t size;
+
+    cr_assert_eq(mp_pickle_dumps(obj, NULL, &size), MP_EINVAL);
+    cr_assert_eq(mp_pickle_dumps(obj, &data, NULL), MP_EINVAL);
+    cr_assert_null(data);
+    cr_assert_eq(mp_pickle_loads("N.", 2, NULL), MP_EINVAL);
+    mp_obj_unref(obj);
+    obj = NULL;
+    cr_assert_eq(mp_pickle_loads(NULL, 2, &obj), MP_EINVAL);
     cr_assert_null(obj);
 }
 

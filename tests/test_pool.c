@@ -182,6 +182,8 @@ Test(pool, makes_none_of_wrong_arguments)
         fails(mp_pool_create(&pool, 1, &wrong[i]), MP_EINVAL);
     options.initargs = MP_LIST(1);
     fails(mp_pool_create(&pool, 1, &options), MP_ETYPE);
+    cr_assert_str_eq(mp_error_message(),
+                     "expected a tuple of initargs, MP_ARGS(...), got list");
     cr_assert_null(pool);
     has_no_children();
 }
@@ -381,6 +383,8 @@ Test(pool, refuses_wrong_arguments)
 
     fails(mp_pool_apply(NULL, square, MP_ARGS(1), &out), MP_EINVAL);
     fails(mp_pool_apply(pool, square, MP_LIST(1), &out), MP_ETYPE);
+    cr_assert_str_eq(mp_error_message(),
+                     "expected a tuple of arguments, MP_ARGS(...), got list");
     fails((mp_pool_apply)(pool, none, MP_ARGS(1), &out), MP_EINVAL);
     fails((mp_pool_submit)(pool, none, MP_ARGS(1), &future), MP_EINVAL);
     fails((mp_pool_map)(pool, none, MP_LIST(1), 0, &out), MP_EINVAL);
@@ -390,6 +394,10 @@ Test(pool, refuses_wrong_arguments)
           MP_ETYPE);
     fails(mp_pool_apply_async(pool, square, MP_ARGS(1),
                               &(mp_task_options){.time_limit = -1}, &future),
+          MP_EINVAL);
+    fails(mp_pool_apply_async(
+              pool, square, MP_ARGS(1),
+              &(mp_task_options){.expected = strtod("nan", NULL)}, &future),
           MP_EINVAL);
     fails(mp_pool_map_async(pool, square, MP_LIST(1), 0,
                             &(mp_task_options){.kwargs = MP_KWARGS("x", 2)},

@@ -594,3 +594,49 @@ METHOD_TEST(pool_crash, a_worker_that_cannot_be_replaced_breaks_the_pool)
     ok(mp_future_close(waiting));
     expect_broken(pool);
 }
+
+/* -- Starting -------------------------------------------------------------- */
+
+/* There is no such program: each start fails, until there is one again. */
+METHOD_TEST(pool_crash, a_worker_that_cannot_be_started_is_tried_again)
+{
+    mp_pool *pool = make_pool(method, WORKERS);
+    int64_t pid;
+
+    await_workers(pool);
+    if (method != MP_START_SPAWN) {
+        end_pool(pool);
+        cr_skip_test("a fork needs no program");
+    }
+    if (support_has_no_vfork()) {
+        end_pool(pool);
+        cr_skip_test("here it starts, and ends with exit code 127");
+    }
+    pid = worker_pid(pool, 0);
+    ok(mp_set_executable("/there is no such program"));
+    kill_pid(pid);
+    while (stats_of(pool).workers_died == 0)
+        mp_sleep(0.0005);
+    mp_sleep(0.1);
+    still_works(pool);
+    ok(mp_set_executable(NULL));
+    await_replaced(pool, 0, pid);
+    await_workers(pool);
+    still_works(pool);
+    end_pool(pool);
+}
+
+Test(pool_crash, no_worker_that_can_be_started_breaks_the_pool)
+{
+    mp_pool *pool = make_pool(MP_START_SPAWN, 1);
+    mp_future *future;
+
+    await_workers(pool);
+    ok(mp_set_executable("/there is no such program"));
+    kill_pid(worker_pid(pool, 0));
+    future = submit(pool, square, MP_ARGS(2));
+    (void)gets_error(future, MP_EBROKEN);
+    ok(mp_future_close(future));
+    ok(mp_set_executable(NULL));
+    expect_broken(pool);
+}

@@ -274,6 +274,28 @@ METHOD_TEST(pool_imap, takes_items_from_a_function)
     end_pool(pool);
 }
 
+static mp_error give_no_error(void *context, mp_obj **out)
+{
+    (void)context;
+    (void)out;
+    return MP_TIMED_OUT;
+}
+
+Test(pool_imap, a_source_that_gives_neither_item_nor_error_has_failed)
+{
+    mp_pool *pool = make_pool(MP_START_DEFAULT, 1);
+    mp_iterator *iterator = NULL;
+    mp_obj *value = NULL;
+
+    ok(mp_pool_imap_from(pool, square, give_no_error, NULL, 1, NULL,
+                         &iterator));
+    fails(mp_iterator_next(iterator, POOL_PATIENCE, &value), MP_EINVAL);
+    cr_assert_null(value);
+    has_ended(iterator);
+    ok(mp_iterator_close(iterator));
+    end_pool(pool);
+}
+
 /* test_imap_handle_iterable_exception; items before it are not lost here, even
  * if they are of the same chunk. */
 METHOD_TEST(pool_imap, failure_of_the_source_is_delivered_in_its_place)
@@ -460,6 +482,12 @@ METHOD_TEST(pool_imap, a_dead_worker_costs_the_items_of_its_chunk)
 
 /* -- Wrong use and the end ------------------------------------------------- */
 
+static void ignore(void *context, mp_obj *value)
+{
+    (void)context;
+    mp_obj_unref(value);
+}
+
 Test(pool_imap, refuses_wrong_arguments)
 {
     mp_pool *pool = make_pool(MP_START_DEFAULT, 1);
@@ -472,6 +500,14 @@ Test(pool_imap, refuses_wrong_arguments)
           MP_EINVAL);
     fails(mp_pool_imap_unordered_from(pool, square, NULL, NULL, 1, NULL,
                                       &iterator),
+          MP_EINVAL);
+    fails(mp_pool_imap(pool, square, MP_LIST(1), (size_t)UINT32_MAX + 1, NULL,
+                       &iterator),
+          MP_EINVAL);
+    fails(mp_pool_imap(pool, square, MP_LIST(1), 1,
+                       &(mp_task_options){.callback = ignore,
+                                          .kwargs = MP_KWARGS("x", 2)},
+                       &iterator),
           MP_EINVAL);
     cr_assert_null(iterator);
     ok(mp_pool_imap(pool, square, MP_LIST(1), 1, NULL, &iterator));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes, under every start method. */
 #include "support/check.h"
-#include "support/methods.h"
+#include "support/waiting.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,18 +61,6 @@ static int send_identity(mp_args *args)
     return 0;
 }
 
-/* Tells that it runs, then blocks until the other end is closed. */
-static int wait_for_end(mp_args *args)
-{
-    mp_connection *connection = mp_arg_connection(args, 0);
-    mp_obj *ignored;
-
-    mp_check(mp_connection_send(connection, MP_BOX(mp_getpid())));
-    while (mp_connection_recv(connection, &ignored) == MP_OK)
-        mp_obj_unref(ignored);
-    return 3;
-}
-
 static int read_stdin(mp_args *args)
 {
     (void)args;
@@ -120,19 +108,6 @@ static const char *str_at(const mp_obj *obj, int64_t index)
     cr_assert_eq(mp_obj_item(obj, index, &item), MP_OK);
     cr_assert_eq(mp_obj_as_str(item, &value, NULL), MP_OK);
     return value;
-}
-
-/* A child that runs wait_for_end, and is there already. */
-static mp_process *start_waiting(mp_start_method method, mp_connection **ours)
-{
-    mp_connection *theirs;
-    mp_process *child;
-
-    cr_assert_eq(mp_pipe(ours, &theirs, NULL), MP_OK);
-    child = support_start(method, wait_for_end, MP_ARGS(theirs));
-    cr_assert_eq(mp_connection_close(theirs), MP_OK);
-    mp_obj_unref(receive(*ours));
-    return child;
 }
 
 /* -- Starting -------------------------------------------------------------- */
@@ -338,6 +313,30 @@ METHOD_TEST(process, cannot_be_started_twice)
     cr_assert_eq(support_finish(child), 1);
 }
 
+METHOD_TEST(process, that_has_ended_is_no_active_child)
+{
+    mp_connection *ours, *theirs;
+    mp_process *child, *active[4];
+    mp_obj *obj = NULL;
+    size_t count = 77;
+
+    cr_assert_eq(mp_pipe(&ours, &theirs, NULL), MP_OK);
+    child = support_start(method, send_identity, MP_ARGS(theirs));
+    cr_assert_eq(mp_active_children(active, 4, &count), MP_OK);
+    cr_assert_leq(count, 1U);
+    cr_assert_eq(mp_connection_close(theirs), MP_OK);
+    cr_assert_eq(mp_connection_recv(ours, &obj), MP_OK);
+    mp_obj_unref(obj);
+    cr_assert_eq(mp_connection_recv(ours, &obj), MP_EEOF);
+    for (int i = 0; count > 0 && i < 2000; i++) {
+        mp_sleep(0.01); /* it has closed its end, and is about to end */
+        cr_assert_eq(mp_active_children(active, 4, &count), MP_OK);
+    }
+    cr_assert_eq(count, 0U, "nobody has joined it");
+    cr_assert_eq(support_finish(child), 0);
+    cr_assert_eq(mp_connection_close(ours), MP_OK);
+}
+
 Test(process, cannot_be_joined_before_start)
 {
     mp_process *child;
@@ -349,6 +348,140 @@ Test(process, cannot_be_joined_before_start)
     cr_assert_not(mp_process_is_alive(child));
     cr_assert_eq(mp_process_exitcode(child, NULL), MP_PENDING);
     cr_assert_eq(mp_process_close(child), MP_OK);
+}
+
+/* Not before it has heard that its parent is no more does it ask for it. */
+static int tell_of_parent(mp_args *args)
+{
+    mp_connection *connection = mp_arg_connection(args, 0);
+    mp_process *parent = mp_parent_process();
+    mp_wait_item item = MP_WAIT(parent);
+    mp_handle sentinel;
+    mp_obj *ignored;
+    int64_t asked = mp_arg_int(args, 1);
+    bool is_right;
+
+    mp_check(mp_connection_send(connection, MP_NONE));
+    mp_check(mp_connection_recv(connection, &ignored));
+    mp_obj_unref(ignored);
+    if (asked == 0)
+        is_right = !mp_process_is_alive(parent);
+    else if (asked == 1)
+        is_right = mp_process_join(parent, 20) == MP_OK;
+    else if (asked == 2)
+        is_right = mp_wait(&item, 1, 20) == MP_OK;
+    else
+        is_right = mp_process_sentinel(parent, &sentinel) != MP_OK;
+    mp_check(mp_connection_send(connection, MP_BOX(is_right)));
+    return 0;
+}
+
+static int start_and_wait(mp_args *args)
+{
+    mp_start_method method = (mp_start_method)mp_arg_int(args, 2);
+    mp_connection *connection = mp_arg_connection(args, 0);
+
+    support_start(method, tell_of_parent,
+                  MP_ARGS(connection, mp_arg_int(args, 1)));
+    mp_check(mp_connection_close(connection));
+    for (;;)
+        mp_sleep(1);
+}
+
+METHOD_TEST(process, child_can_ask_for_a_parent_that_is_no_more)
+{
+    for (int asked = 0; asked < 4; asked++) {
+        mp_connection *ours, *theirs;
+        mp_process *child;
+        mp_obj *obj;
+        bool is_right = false;
+
+        cr_assert_eq(mp_pipe(&ours, &theirs, NULL), MP_OK);
+        child = support_start(method, start_and_wait,
+                              MP_ARGS(theirs, asked, (int)method));
+        cr_assert_eq(mp_connection_close(theirs), MP_OK);
+        cr_assert_eq(mp_connection_recv(ours, &obj), MP_OK);
+        mp_obj_unref(obj);
+        cr_assert_eq(mp_process_kill(child), MP_OK);
+        (void)support_finish(child);
+        cr_assert_eq(mp_connection_send(ours, MP_NONE), MP_OK);
+        cr_assert_eq(mp_connection_recv(ours, &obj), MP_OK);
+        cr_assert_eq(mp_obj_as_bool(obj, &is_right), MP_OK);
+        mp_obj_unref(obj);
+        cr_assert(is_right, "question %d", asked);
+        cr_assert_eq(mp_connection_close(ours), MP_OK);
+    }
+}
+
+static int ask_about_ourselves(mp_args *args)
+{
+    mp_process *all[] = {mp_current_process(), mp_parent_process()};
+    int code = 77;
+    mp_handle sentinel;
+
+    (void)args;
+    for (int i = 0; i < 2; i++) {
+        if (!mp_process_is_alive(all[i]) ||
+            mp_process_exitcode(all[i], &code) != MP_PENDING || code != 77 ||
+            mp_process_phase(all[i]) != MP_PHASE_TARGET)
+            return 1;
+        if (mp_process_close(all[i]) != MP_ESTATE ||
+            mp_process_start(all[i]) == MP_OK)
+            return 2;
+    }
+    if (mp_process_join(all[0], 0) != MP_ESTATE ||
+        mp_process_terminate(all[0]) != MP_ESTATE ||
+        mp_process_kill(all[1]) != MP_ENOTCHILD ||
+        mp_process_run(all[1], &code) == MP_OK)
+        return 3;
+    return mp_process_sentinel(all[1], &sentinel) == MP_OK ? 0 : 4;
+}
+
+METHOD_TEST(process, knows_itself_and_its_parent_but_does_not_end_them)
+{
+    cr_assert_eq(support_run(method, ask_about_ourselves, NULL), 0);
+}
+
+Test(process, refuses_wrong_arguments)
+{
+    mp_process_options unnamed = {.name = ""}, no_text = {.name = "\xff"};
+    mp_process *child = NULL;
+    const void *key;
+    size_t size;
+    mp_handle sentinel;
+
+    cr_assert_eq(
+        mp_process_create(&child, return_argument, MP_ARGS(1), &unnamed),
+        MP_EINVAL);
+    cr_assert_eq(
+        mp_process_create(&child, return_argument, MP_ARGS(1), &no_text),
+        MP_EINVAL);
+    cr_assert_null(child);
+    cr_assert_eq(mp_active_children(NULL, 1, &size), MP_EINVAL);
+    cr_assert_eq(mp_active_children(NULL, 0, NULL), MP_EINVAL);
+    cr_assert_eq((mp_process_create)(&child, return_argument, MP_ARGS(1), NULL),
+                 MP_OK, "as a function, not as a macro");
+    cr_assert_eq(mp_process_authkey(child, NULL, &size), MP_EINVAL);
+    cr_assert_eq(mp_process_authkey(child, &key, NULL), MP_EINVAL);
+    cr_assert_eq(mp_process_set_authkey(child, NULL, 1), MP_EINVAL);
+    cr_assert_eq(mp_process_sentinel(child, &sentinel), MP_ESTATE);
+    cr_assert_eq(mp_process_start(child), MP_OK);
+    cr_assert_eq(mp_process_sentinel(child, NULL), MP_EINVAL);
+    cr_assert_eq(support_finish(child), 1);
+}
+
+METHOD_TEST(process, is_set_up_before_its_start_only)
+{
+    mp_process *child = support_start(method, return_argument, MP_ARGS(1));
+    mp_handle sentinel;
+    int code = 77;
+
+    cr_assert_eq(mp_process_set_daemon(child, true), MP_ESTATE);
+    cr_assert_eq(mp_process_run(child, &code), MP_ESTATE);
+    cr_assert_eq(code, 77);
+    cr_assert_eq(mp_process_join(child, 20), MP_OK);
+    cr_assert_eq(mp_process_sentinel(child, &sentinel), MP_ESTATE);
+    cr_assert_eq(support_finish(child), 1);
 }
 
 Test(process, answers_closed_after_close)
@@ -363,6 +496,11 @@ Test(process, answers_closed_after_close)
     cr_assert_eq(mp_process_join(child, 0), MP_ECLOSED);
     cr_assert_eq(mp_process_kill(child), MP_ECLOSED);
     cr_assert_eq(mp_process_exitcode(child, &code), MP_ECLOSED);
+    cr_assert_eq(mp_process_set_authkey(child, "key", 3), MP_ECLOSED);
+    cr_assert_eq(mp_process_run(child, &code), MP_ECLOSED);
+    cr_assert_eq(mp_process_phase(child), MP_PHASE_INITIAL);
+    cr_assert_not(mp_process_is_alive(child));
+    cr_assert_str_eq(mp_process_name(child), "");
     cr_assert_eq(mp_process_close(child), MP_ECLOSED);
     cr_assert_eq(mp_process_pid(child), 0);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What processes are beyond this library: descriptors, pids, signals. */
 #include "support/check.h"
-#include "support/methods.h"
+#include "support/threads.h"
+#include "support/waiting.h"
 
 #include "os.h"
 #include "state.h"
@@ -9,35 +10,17 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* -- Targets --------------------------------------------------------------- */
 
-static int wait_for_end(mp_args *args)
-{
-    mp_obj *ignored;
-
-    while (mp_connection_recv(mp_arg_connection(args, 0), &ignored) == MP_OK)
-        mp_obj_unref(ignored);
-    return 3;
-}
-
 static int raise_argument(mp_args *args)
 {
     raise((int)mp_arg_int(args, 0));
     return 0;
-}
-
-static mp_process *start_waiting(mp_start_method method, mp_connection **ours)
-{
-    mp_connection *theirs;
-    mp_process *child;
-
-    cr_assert_eq(mp_pipe(ours, &theirs, NULL), MP_OK);
-    child = support_start(method, wait_for_end, MP_ARGS(theirs));
-    mp_connection_close(theirs);
-    return child;
 }
 
 /* -- Tests ----------------------------------------------------------------- */
@@ -230,4 +213,124 @@ METHOD_TEST(process_posix, start_works_after_all_descriptors_were_closed)
         cr_assert_gt(wait(&status), 0);
         cr_assert_eq(status, 7 << 8);
     }
+}
+
+/* The fork server that runs is lost with them, and there is a new one. */
+static int start_close_and_start(mp_args *args)
+{
+    mp_start_method method = (mp_start_method)mp_arg_int(args, 0);
+    int opened = (int)mp_arg_int(args, 1);
+
+    if (support_run(method, return_argument, MP_ARGS(41)) != 41)
+        return 1;
+    for (int fd = 3; fd < 1024; fd++)
+        close(fd);
+    /* The numbers may be somebody's already, or be nobody's. */
+    for (int i = 0; i < opened; i++)
+        mp_check(open("/dev/null", O_RDONLY) >= 0 ? MP_OK : MP_EIO);
+    if (support_run(method, return_argument, MP_ARGS(42)) != 42)
+        return 2;
+    return support_run(method, return_argument, MP_ARGS(43)) == 43 ? 7 : 3;
+}
+
+METHOD_TEST(process_posix, start_works_again_after_descriptors_were_closed)
+{
+    for (int opened = 0; opened < 3; opened++)
+        cr_assert_eq(support_run(MP_START_SPAWN, start_close_and_start,
+                                 MP_ARGS((int)method, opened)),
+                     7, "%d opened", opened);
+}
+
+static int tell_parent(mp_args *args)
+{
+    mp_check(mp_connection_send(mp_arg_connection(args, 0),
+                                MP_BOX((int64_t)getppid())));
+    return 0;
+}
+
+/* The server is stopped: its process does not wait for it when it ends. */
+static int stop_server_and_leave(mp_args *args)
+{
+    mp_connection *ours, *theirs;
+    mp_process *child;
+    mp_obj *pid;
+    int64_t server;
+
+    (void)args;
+    mp_check(mp_pipe(&ours, &theirs, NULL));
+    child = support_start(MP_START_FORKSERVER, tell_parent, MP_ARGS(theirs));
+    mp_check(mp_connection_recv(ours, &pid));
+    mp_check(mp_obj_as_int(pid, &server));
+    mp_obj_unref(pid);
+    if (support_finish(child) != 0)
+        return 1;
+    return kill((pid_t)server, SIGSTOP) == 0 ? 7 : 2;
+}
+
+Test(process_posix, server_that_is_stopped_does_not_keep_its_process)
+{
+    double before = mp_monotonic();
+
+    cr_assert_eq(support_run(MP_START_SPAWN, stop_server_and_leave, NULL), 7);
+    cr_assert_lt(mp_monotonic() - before, 10);
+}
+
+/* -- Output ---------------------------------------------------------------- */
+
+enum { PRINTED = 40000, FORKS = 40 };
+
+static void print_much(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < PRINTED; i++)
+        putchar('.');
+}
+
+static int do_nothing(mp_args *args)
+{
+    (void)args;
+    return 0;
+}
+
+/* Standard output is a file; sends its size in the end. */
+static int print_and_fork(mp_args *args)
+{
+    FILE *file = tmpfile();
+    struct stat status;
+    mpos_thread printer;
+
+    if (file == NULL || dup2(fileno(file), STDOUT_FILENO) < 0)
+        return 1;
+    for (int i = 0; i < FORKS; i++) {
+        support_start_threads(&printer, 1, print_much, NULL);
+        if (support_run(MP_START_FORK, do_nothing, NULL) != 0)
+            return 2;
+        support_join_threads(&printer, 1);
+    }
+    fflush(stdout);
+    if (fstat(fileno(file), &status) != 0)
+        return 3;
+    mp_check(mp_connection_send(mp_arg_connection(args, 0),
+                                MP_BOX((int64_t)status.st_size)));
+    return 0;
+}
+
+Test(process_posix, what_a_thread_prints_while_another_forks_is_printed_once)
+{
+    mp_connection *ours, *theirs;
+    mp_process *child;
+    mp_obj *size;
+    int64_t printed;
+
+    if (support_has_no_vfork())
+        cr_skip_test("TSan: a fork joins no thread of its parent's, a leak");
+    cr_assert_eq(mp_pipe(&ours, &theirs, NULL), MP_OK);
+    child = support_start(MP_START_SPAWN, print_and_fork, MP_ARGS(theirs));
+    mp_connection_close(theirs);
+    cr_assert_eq(mp_connection_recv(ours, &size), MP_OK);
+    cr_assert_eq(mp_obj_as_int(size, &printed), MP_OK);
+    mp_obj_unref(size);
+    mp_connection_close(ours);
+    cr_assert_eq(support_finish(child), 0);
+    cr_assert_eq(printed, (int64_t)PRINTED * FORKS);
 }

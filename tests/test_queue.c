@@ -21,17 +21,6 @@ static double now(void)
 
 /* -- Targets --------------------------------------------------------------- */
 
-/* (queue, who): (who, 0), (who, 1) ... */
-static int produce(mp_args *args)
-{
-    mp_queue *queue = mp_arg_queue(args, 0);
-    int64_t who = mp_arg_int(args, 1);
-
-    for (int64_t i = 0; i < EACH; i++)
-        must(mp_queue_put(queue, MP_TUPLE(who, i), SUPPORT_PATIENCE));
-    return 0;
-}
-
 /* (queue, count) */
 static int put_large(mp_args *args)
 {
@@ -234,7 +223,7 @@ METHOD_TEST(queue, items_of_each_producer_stay_in_order)
     int64_t next[WORKERS] = {0};
 
     for (int i = 0; i < WORKERS; i++)
-        producers[i] = support_start(method, produce, MP_ARGS(queue, i));
+        producers[i] = support_start(method, produce, MP_ARGS(queue, i, EACH));
     for (int i = 0; i < WORKERS * EACH; i++) {
         const mp_obj *part;
         mp_obj *item = NULL;
@@ -649,7 +638,7 @@ METHOD_TEST(queue, closing_it_leaves_the_others_theirs)
 METHOD_TEST(queue, it_may_be_closed_as_soon_as_it_was_passed)
 {
     mp_queue *queue = make_queue(0);
-    mp_process *child = support_start(method, produce, MP_ARGS(queue, 1));
+    mp_process *child = support_start(method, produce, MP_ARGS(queue, 1, EACH));
 
     ok(mp_queue_close(queue));
     cr_assert_eq(support_finish(child), 0);

@@ -230,6 +230,50 @@ Test(queue_bytes, nothing_is_an_item_too)
     ok(mp_queue_close(queue));
 }
 
+Test(queue_bytes, without_a_place_nothing_is_got)
+{
+    mp_queue *queue = make_queue(0);
+    mp_bytes items[1] = {{"1", 1}};
+    void *data = NULL;
+    size_t done = 77;
+
+    ok(mp_queue_put_bytes(queue, "1", 1, 0));
+    fails(mp_queue_put_bytes(queue, "1", SIZE_MAX, 0), MP_ENOSPC);
+    fails(mp_queue_put_many(queue, NULL, 1, &done, 0), MP_EINVAL);
+    fails(mp_queue_put_many(queue, items, 1, NULL, 0), MP_EINVAL);
+    fails(mp_queue_get_bytes(queue, 0, NULL, &done), MP_EINVAL);
+    fails(mp_queue_get_bytes(queue, 0, &data, NULL), MP_EINVAL);
+    fails(mp_queue_get_bytes_into(queue, NULL, 1, &done, 0), MP_EINVAL);
+    fails(mp_queue_get_bytes_into(queue, items, 1, NULL, 0), MP_EINVAL);
+    fails(mp_queue_get_many(queue, NULL, 1, items, 1, &done, 0), MP_EINVAL);
+    fails(mp_queue_get_many(queue, "", 0, NULL, 1, &done, 0), MP_EINVAL);
+    fails(mp_queue_get_many(queue, "", 0, items, 1, NULL, 0), MP_EINVAL);
+    cr_assert_eq(done, 77U);
+    cr_assert_null(data);
+    ok(mp_queue_get_many(queue, "", 0, items, 0, &done, 0));
+    cr_assert_eq(done, 0U, "none were asked for");
+    cr_assert_eq(mp_queue_qsize(queue), 1U);
+    ok(mp_queue_close(queue));
+}
+
+Test(queue_bytes, many_are_got_from_a_queue_that_is_shut_until_it_is_empty)
+{
+    mp_queue *queue = make_queue(0);
+    mp_bytes items[BATCH];
+    char room[100];
+    size_t done;
+
+    for (int i = 0; i < 3; i++)
+        ok(mp_queue_put_bytes(queue, "item", 4, 0));
+    ok(mp_queue_shutdown(queue, false));
+    ok(mp_queue_get_many(queue, room, sizeof(room), items, BATCH, &done, 0));
+    cr_assert_eq(done, 3U);
+    fails(mp_queue_get_many(queue, room, sizeof(room), items, BATCH, &done, 0),
+          MP_ESHUTDOWN);
+    cr_assert_eq(done, 0U);
+    ok(mp_queue_close(queue));
+}
+
 Test(queue_bytes, an_item_that_does_not_fit_stays)
 {
     static const size_t each[] = {100, SPAN};
@@ -565,6 +609,7 @@ Test(queue_slots, each_call_has_its_own_kind_of_slot)
 
     fails(mp_queue_reserve(queue, 10, NULL), MP_EINVAL);
     fails(mp_queue_commit(queue, NULL, 0), MP_EINVAL);
+    fails(mp_queue_commit(queue, &slot, 0), MP_ESTATE);
     fails(mp_queue_peek(queue, 0, NULL), MP_EINVAL);
     ok(mp_queue_reserve(queue, 10, &slot));
     memset(slot.data, 'x', 10);
@@ -574,6 +619,23 @@ Test(queue_slots, each_call_has_its_own_kind_of_slot)
     fails(mp_queue_peek(queue, 0, &other), MP_ETYPE);
     gets(queue, "'an object'");
     ok(mp_queue_close(queue));
+}
+
+Test(queue_slots, a_slot_is_its_queues_and_for_what_it_was_made)
+{
+    mp_queue *queue = make_queue(0), *other = make_queue(0);
+    mp_queue_slot slot;
+
+    ok(mp_queue_reserve(other, SPAN, &slot));
+    fails(mp_queue_commit(queue, &slot, 0), MP_EINVAL);
+    ok(mp_queue_abandon(other, &slot));
+    ok(put_filled(queue, SPAN, 1));
+    ok(mp_queue_peek(queue, 0, &slot));
+    fails(mp_queue_commit(queue, &slot, 0), MP_ESTATE);
+    ok(mp_queue_consume(queue, &slot));
+    is_drained(queue);
+    ok(mp_queue_close(queue));
+    ok(mp_queue_close(other));
 }
 
 /* -- Room ------------------------------------------------------------------ */

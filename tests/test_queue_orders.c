@@ -61,17 +61,6 @@ static void gets_back(mp_queue *queue, const char *expected)
 
 /* -- Targets --------------------------------------------------------------- */
 
-/* (queue, who): (who, 0), (who, 1) ... */
-static int produce(mp_args *args)
-{
-    mp_queue *queue = mp_arg_queue(args, 0);
-    int64_t who = mp_arg_int(args, 1);
-
-    for (int64_t i = 0; i < EACH; i++)
-        must(mp_queue_put(queue, MP_TUPLE(who, i), SUPPORT_PATIENCE));
-    return 0;
-}
-
 /* (queue, count): takes as many, and dies with them. */
 static int take_and_die(mp_args *args)
 {
@@ -382,8 +371,8 @@ static mp_obj *make_item(const entry *it)
 
 static void put_both(mp_queue *queue, mp_queue_order order, array *beside)
 {
-    static int64_t number;
-    entry what = {.key = chance(KEYS), .number = number++};
+    static int64_t next;
+    entry what = {.key = chance(KEYS), .number = next++};
 
     /* Mostly small, some beside the slot, a few in units of their own. */
     what.size = chance(4) == 0 ? chance(3000) : chance(20);
@@ -486,7 +475,7 @@ METHOD_TEST(queue_orders, each_item_of_many_producers_comes_once)
         memset(is_seen, 0, sizeof(is_seen));
         for (int who = 0; who < WORKERS; who++)
             producers[who] =
-                support_start(method, produce, MP_ARGS(queue, who));
+                support_start(method, produce, MP_ARGS(queue, who, EACH));
         for (int n = 0; n < WORKERS * EACH; n++) {
             const mp_obj *part;
             mp_obj *item = NULL;
@@ -608,6 +597,17 @@ METHOD_TEST(redelivery, who_waits_gets_it_within_a_second)
         end_peer(&other);
         ok(mp_queue_close(queue));
     }
+}
+
+Test(redelivery, without_it_each_item_is_delivered_once)
+{
+    mp_queue *queue = make_queue(0);
+
+    put(queue, 1);
+    gets(queue, "1");
+    cr_assert_eq(mp_queue_deliveries(queue), 1U);
+    ok(mp_queue_close(queue));
+    cr_assert_eq(mp_queue_deliveries(queue), 0U);
 }
 
 METHOD_TEST(redelivery, deliveries_are_counted)

@@ -69,7 +69,7 @@ static mp_queue *open_in_child(mp_args *args)
 }
 
 /* ..., who: (who, 0), (who, 1) ... */
-static int produce(mp_args *args)
+static int produce_there(mp_args *args)
 {
     mp_queue *queue = open_in_child(args);
 
@@ -134,7 +134,7 @@ static void find_again(mp_start_method method, bool is_file)
 
     put(queue, "of one");
     gets(again, "'of one'");
-    cr_assert_eq(support_run(method, produce, MP_ARGS(SPOT(at), 7)), 0);
+    cr_assert_eq(support_run(method, produce_there, MP_ARGS(SPOT(at), 7)), 0);
     cr_assert_eq(mp_queue_qsize(queue), (size_t)EACH);
     for (int i = 0; i < EACH; i++) {
         char expected[32];
@@ -269,7 +269,8 @@ METHOD_TEST(queue_place, several_create_it_at_once)
         if (!lasts(&at))
             queue = must_open(&at, 0, NULL);
         for (int n = 0; n < WORKERS; n++)
-            children[n] = support_start(method, produce, MP_ARGS(SPOT(at), n));
+            children[n] =
+                support_start(method, produce_there, MP_ARGS(SPOT(at), n));
         if (queue == NULL)
             queue = must_open(&at, 0, NULL);
         for (int n = 0; n < WORKERS; n++)

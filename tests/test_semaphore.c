@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Semaphore and BoundedSemaphore: permits, bounds, time, death, wrong use. */
+#include "support/expect.h"
 #include "support/methods.h"
 #include "support/system.h"
 #include "support/threads.h"
@@ -9,24 +10,9 @@
 
 #include <signal.h>
 
-enum { ROUNDS = 200, THREADS = 4, MOST_THREADS = THREADS };
+enum { ROUNDS = 200, THREADS = 4 };
 
 /* -- Helpers --------------------------------------------------------------- */
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
-
-static double now(void)
-{
-    return (double)mpos_now() / 1e9;
-}
-
-static void pause_for(double seconds)
-{
-    mpos_sleep_until(mpos_now() + (int64_t)(seconds * 1e9));
-}
 
 static mp_semaphore *make(int64_t value)
 {
@@ -329,51 +315,19 @@ typedef struct crew {
     mp_semaphore *semaphore;
     mp_semaphore *go;
     mpi_atomic32 count;
-    void (*run)(void *);
-    mpos_thread threads[MOST_THREADS];
-    uint32_t started;
-    mpi_atomic32 left;
+    team team;
 } crew;
-
-/* Counted in `left`, too, as some tests wait for a part of them. Not by a
- * semaphore of the library's: that is what is tested. */
-static void run_member(void *argument)
-{
-    crew *it = argument;
-
-    it->run(it);
-    mpi_atomic32_add(&it->left, 1);
-}
-
-static void start(crew *it, void (*run)(void *))
-{
-    if (it->run != run) /* those that run already look at it */
-        it->run = run;
-    cr_assert_lt(it->started, MOST_THREADS);
-    ok(mpos_thread_start(run_member, it, &it->threads[it->started]));
-    it->started++;
-}
-
-static void await_left(crew *it, uint32_t count)
-{
-    double limit = now() + 25;
-
-    while (mpi_atomic32_load(&it->left) < count && now() < limit)
-        pause_for(0.001);
-    cr_assert_eq(mpi_atomic32_load(&it->left), count);
-}
 
 static void begin(crew *it, void (*run)(void *))
 {
     it->go = make(0);
     for (int i = 0; i < THREADS; i++)
-        start(it, run);
+        team_start(&it->team, run, it);
 }
 
 static void end(crew *it)
 {
-    await_left(it, it->started);
-    support_join_threads(it->threads, it->started);
+    team_join(&it->team);
     ok(mp_semaphore_close(it->semaphore));
     ok(mp_semaphore_close(it->go));
 }
@@ -416,7 +370,7 @@ Test(semaphore, threads_that_take_and_give_lose_no_permit)
 
     begin(&it, take_and_give);
     ok(mp_semaphore_release_many(it.go, THREADS));
-    await_left(&it, THREADS);
+    team_await(&it.team, THREADS);
     cr_assert_eq(mpi_atomic32_load(&it.count), THREADS * support_scaled(20000));
     cr_assert_eq(value_of(it.semaphore), 2);
     end(&it);

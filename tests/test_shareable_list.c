@@ -399,6 +399,36 @@ Test(shareable_list, closed_it_answers_with_an_error)
     close_one(list);
 }
 
+Test(shareable_list, as_an_object_it_is_a_list_none_or_an_error)
+{
+    mp_shareable_list *list = create(MP_LIST(1)), *same = NULL;
+    mp_obj *obj = mp_obj_shareable_list(NULL), *box = MP_BOX(list);
+
+    cr_assert(mp_obj_is_none(obj));
+    cr_assert_eq(mp_obj_as_shareable_list(obj, &same), MP_ETYPE);
+    mp_obj_unref(obj);
+    cr_assert_null(same);
+    cr_assert_eq(mp_obj_as_shareable_list(box, &same), MP_OK);
+    cr_assert_eq(same, list);
+    end(list);
+    mp_obj_unref(box);
+    obj = mp_obj_shareable_list(list);
+    cr_assert_eq(mp_obj_error(obj), MP_ECLOSED);
+    mp_obj_unref(obj);
+}
+
+Test(shareable_list, with_a_lone_surrogate_is_refused_as_in_python)
+{
+    static const char half[] = "V\\udc80\n.";
+    mp_shareable_list *list = create(MP_LIST("text"));
+    mp_obj *text = NULL;
+
+    cr_assert_eq(mp_pickle_loads(half, sizeof(half) - 1, &text), MP_OK);
+    cr_assert_eq(mp_shareable_list_set(list, 0, text), MP_EINVAL);
+    expect_item(list, 0, MP_BOX("text"));
+    end(list);
+}
+
 Test(shareable_list, nothing_is_left_of_what_is_ended)
 {
     size_t handles;
@@ -580,6 +610,26 @@ Test(shareable_list, it_passes_through_a_pipe_by_its_name)
     set(same, 0, MP_BOX(2));
     expect_item(list, 0, MP_BOX(2));
     mp_obj_unref(back);
+    cr_assert_eq(mp_connection_close(left), MP_OK);
+    cr_assert_eq(mp_connection_close(right), MP_OK);
+    end(list);
+}
+
+Test(shareable_list, one_that_came_can_be_closed_before_its_object)
+{
+    mp_shareable_list *list = create(MP_LIST(1)), *same = NULL;
+    mp_connection *left, *right;
+    mp_obj *came = NULL;
+
+    cr_assert_eq(mp_pipe(&left, &right, NULL), MP_OK);
+    cr_assert_eq(mp_connection_send(left, MP_BOX(list)), MP_OK);
+    cr_assert_eq(mp_connection_recv(right, &came), MP_OK);
+    cr_assert_eq(mp_obj_as_shareable_list(came, &same), MP_OK);
+    close_one(same);
+    expect_no_item(same, 0, MP_ECLOSED);
+    cr_assert_eq(mp_shareable_list_close(same), MP_ECLOSED);
+    cr_assert_eq(mp_connection_send(right, came), MP_EPICKLE);
+    cr_assert_not_null(strstr(mp_error_message(), "closed"));
     cr_assert_eq(mp_connection_close(left), MP_OK);
     cr_assert_eq(mp_connection_close(right), MP_OK);
     end(list);

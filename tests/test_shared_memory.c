@@ -497,6 +497,26 @@ METHOD_TEST(shared_memory, it_passes_through_a_pipe_by_its_name)
     end(memory);
 }
 
+Test(shared_memory, one_that_came_can_be_closed_before_its_object)
+{
+    mp_shared_memory *memory = create(NULL, SIZE), *same = NULL;
+    mp_connection *left, *right;
+    mp_obj *came = NULL;
+
+    cr_assert_eq(mp_pipe(&left, &right, NULL), MP_OK);
+    cr_assert_eq(mp_connection_send(left, MP_BOX(memory)), MP_OK);
+    cr_assert_eq(mp_connection_recv(right, &came), MP_OK);
+    cr_assert_eq(mp_obj_as_shared_memory(came, &same), MP_OK);
+    cr_assert_eq(mp_shared_memory_close(same), MP_OK);
+    cr_assert_null(mp_shared_memory_data(same));
+    cr_assert_eq(mp_shared_memory_close(same), MP_ECLOSED);
+    cr_assert_eq(mp_connection_send(right, came), MP_EPICKLE);
+    cr_assert_not_null(strstr(mp_error_message(), "closed"));
+    cr_assert_eq(mp_connection_close(left), MP_OK);
+    cr_assert_eq(mp_connection_close(right), MP_OK);
+    end(memory);
+}
+
 Test(shared_memory, it_is_no_longer_there_when_it_arrives)
 {
     mp_shared_memory *memory = create(NULL, SIZE);

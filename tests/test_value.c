@@ -36,16 +36,6 @@ static mp_value *make_int(int initial)
     return make(MP_CTYPE(int), &initial);
 }
 
-static void expect_repr(mp_obj *obj, const char *expected)
-{
-    char *text = NULL;
-
-    ok(mp_obj_repr(obj, &text));
-    cr_assert_str_eq(text, expected);
-    mp_free(text);
-    mp_obj_unref(obj);
-}
-
 /* -- Targets --------------------------------------------------------------- */
 
 static int add_with_lock(mp_args *args)
@@ -159,7 +149,7 @@ Test(value, it_holds_what_it_was_given)
     cr_assert_eq(*MP_VALUE(zero, double), 0.0);
     cr_assert_eq(MP_VALUE(pair, point)->y, -2.0);
     *MP_VALUE(number, int) += 1;
-    expect_repr(mp_value_get(number), "8");
+    is_repr(mp_value_get(number), "8");
     cr_assert_eq(mp_value_data(number), (void *)MP_VALUE(number, int));
     cr_assert_eq(mp_value_ctype(number).size, sizeof(int));
     cr_assert_eq(mp_value_ctype(number).code, 'i');
@@ -239,7 +229,7 @@ Test(value, each_typecode_can_be_set_and_got)
         cr_assert_eq(mp_value_ctype(value).size, codes[i].size, "%c",
                      codes[i].code);
         ok(mp_value_set(value, codes[i].box()));
-        expect_repr(mp_value_get(value), codes[i].repr);
+        is_repr(mp_value_get(value), codes[i].repr);
         ok(mp_value_close(value));
     }
 }
@@ -256,8 +246,8 @@ Test(value, what_does_not_fit_is_refused_and_changes_nothing)
     cr_assert_str_not_empty(mp_error_message());
     cr_assert_eq(mp_value_set(value, NULL), MP_EINVAL);
     cr_assert_eq(mp_value_set(value, mp_obj_from_error(MP_EIO)), MP_EIO);
-    expect_repr(mp_value_get(value), "5");
-    expect_repr(mp_value_get(byte), "9");
+    is_repr(mp_value_get(value), "5");
+    is_repr(mp_value_get(byte), "9");
     ok(mp_value_close(value));
     ok(mp_value_close(byte));
 }
@@ -272,7 +262,7 @@ Test(value, a_struct_is_a_tuple_if_it_is_described)
     const void *data;
     size_t size;
 
-    expect_repr(mp_value_get(described), "(1.0, 2.0)");
+    is_repr(mp_value_get(described), "(1.0, 2.0)");
     ok(mp_value_set(described, MP_TUPLE(3, 4.5)));
     cr_assert_eq(MP_VALUE(described, struct point)->y, 4.5);
     cr_assert_eq(mp_value_set(described, MP_TUPLE(3)), MP_EINVAL);
@@ -403,7 +393,7 @@ Test(value, an_rlock_is_its_own_or_a_given_one)
     cr_assert_not_null(mp_value_get_lock(own));
     ok(mp_rlock_acquire(mp_value_get_lock(own), 0));
     ok(mp_value_acquire(own, 0));
-    expect_repr(mp_value_get(own), "1");
+    is_repr(mp_value_get(own), "1");
     ok(mp_value_release(own));
     cr_assert(mp_rlock_is_locked(mp_value_get_lock(own)));
     ok(mp_value_release(own));
@@ -425,7 +415,7 @@ Test(value, without_a_lock_nothing_is_acquired)
     cr_assert_eq(mp_value_release(value), MP_ENOTSUP);
     cr_assert_null(mp_value_get_lock(value));
     ok(mp_value_set(value, MP_BOX(4)));
-    expect_repr(mp_value_get(value), "4");
+    is_repr(mp_value_get(value), "4");
     ok(mp_value_close(value));
 }
 
@@ -447,13 +437,13 @@ static void tell_of_death(mp_start_method method,
     ok(mp_process_kill(child));
     cr_assert_eq(support_finish(child), -9);
     /* These are not concerned, and leave it to whoever is. */
-    expect_repr(mp_value_get(value), "13");
+    is_repr(mp_value_get(value), "13");
     ok(mp_value_set(value, MP_BOX(14)));
-    expect_repr(mp_value_get(value), "14");
+    is_repr(mp_value_get(value), "14");
     cr_assert_eq(mp_value_acquire(value, SUPPORT_LONG), MP_OWNER_DIED);
-    expect_repr(options != NULL && options->lock != NULL ? MP_BOX(14)
-                                                         : mp_value_get(value),
-                "14");
+    is_repr(options != NULL && options->lock != NULL ? MP_BOX(14)
+                                                     : mp_value_get(value),
+            "14");
     ok(mp_value_release(value));
     ok(mp_value_acquire(value, 0));
     ok(mp_value_release(value));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Value and Array where the system says no: a full disk, permissions. */
+#include "support/expect.h"
 #include "support/methods.h"
 #include "support/system.h"
 
@@ -13,11 +14,6 @@
 #include <unistd.h>
 
 enum { LENGTH = 100000, ROOM = 256 << 10 };
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
 
 /* Files of this process are no larger from now on; the signal that goes with it
  * must not come, so it is left as it is. */

@@ -446,7 +446,15 @@ Test(value_place, what_can_not_be_asked_for_is_refused)
                  MP_EINVAL);
     cr_assert_eq(mp_value_open_file(&value, NULL, MP_CTYPE(int), NULL, NULL),
                  MP_EINVAL);
+    cr_assert_eq(mp_value_open_file(&value, "", MP_CTYPE(int), NULL, NULL),
+                 MP_EINVAL);
+    cr_assert_eq(mp_value_open_file(&value, "\xff", MP_CTYPE(int), NULL, NULL),
+                 MP_EINVAL);
     cr_assert_eq(mp_value_open(&value, "a/b", MP_CTYPE(int), NULL, NULL),
+                 MP_EINVAL);
+    refuse_value(&at, MP_CTYPE(int),
+                 &(mp_value_options){.is_read_only = true,
+                                     .open = {.mode = MP_CREATE_EXCLUSIVELY}},
                  MP_EINVAL);
     cr_assert_eq(mp_value_open(&value, "name", MP_CTYPE(int), NULL, &read_only),
                  MP_EINVAL);

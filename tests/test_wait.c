@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mp_wait(): many things at once, of every kind. */
 #include "support/check.h"
+#include "support/expect.h"
 #include "support/methods.h"
 #include "support/named.h"
 #include "support/system.h"
@@ -19,11 +20,6 @@ enum {
 };
 
 /* -- Helpers --------------------------------------------------------------- */
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
 
 static void close_both(mp_connection *first, mp_connection *second)
 {
@@ -220,6 +216,43 @@ Test(wait, event_alone_and_with_others)
     ok(mp_wait(items, 2, MP_FOREVER));
     expect_ready(items, "10");
     ok(mp_event_close(event));
+    close_both(a, b);
+}
+
+static void wait_for_both(void *argument)
+{
+    mp_wait_item *items = argument;
+
+    ok(mp_wait(items, 2, MP_FOREVER));
+}
+
+/* A wait on an Event among others has a pipe, which a child has no use for. */
+METHOD_TEST(wait, child_forked_meanwhile_is_no_part_of_a_wait)
+{
+    mp_connection *a, *b;
+    mp_event *events[2];
+    mp_wait_item items[2][2];
+    mpos_thread threads[2];
+    size_t before;
+
+    ok(mp_pipe(&a, &b, NULL));
+    cr_assert_eq(support_run(method, leave_with, MP_ARGS(3)), 3);
+    before = support_open_handles();
+    for (int i = 0; i < 2; i++) {
+        ok(mp_event_create(&events[i]));
+        items[i][0] = MP_WAIT(events[i]);
+        items[i][1] = MP_WAIT(a);
+        ok(mpos_thread_start(wait_for_both, items[i], &threads[i]));
+    }
+    while (support_open_handles() < before + 4)
+        mp_sleep(0.001);
+    cr_assert_eq(support_run(method, leave_with, MP_ARGS(4)), 4);
+    for (int i = 0; i < 2; i++) {
+        ok(mp_event_set(events[i]));
+        mpos_thread_join(threads[i]);
+        expect_ready(items[i], "10");
+        ok(mp_event_close(events[i]));
+    }
     close_both(a, b);
 }
 

@@ -7,8 +7,8 @@
  * test_object.c's and test_pickle.c's.
  */
 #include "support/check.h"
-#include "support/methods.h"
 #include "support/system.h"
+#include "support/waiting.h"
 
 #include "os.h"
 #include "os_fault.h"
@@ -82,18 +82,6 @@ static int say_all(mp_args *args)
     return 7;
 }
 
-/* Tells that it runs, then blocks until the other end is closed. */
-static int wait_for_end(mp_args *args)
-{
-    mp_connection *connection = mp_arg_connection(args, 0);
-    mp_obj *ignored;
-
-    mp_check(mp_connection_send(connection, MP_NONE));
-    while (mp_connection_recv(connection, &ignored) == MP_OK)
-        mp_obj_unref(ignored);
-    return 3;
-}
-
 /* -- Helpers --------------------------------------------------------------- */
 
 static void drop_message(mp_connection *connection)
@@ -128,18 +116,6 @@ static size_t handles_at_rest(void)
     if (mpos_system.has_fork)
         mpi_forkserver_stop();
     return support_open_handles();
-}
-
-static mp_process *start_waiting(mp_start_method method, mp_connection **ours)
-{
-    mp_connection *theirs;
-    mp_process *child;
-
-    cr_assert_eq(mp_pipe(ours, &theirs, NULL), MP_OK);
-    child = support_start(method, wait_for_end, MP_ARGS(theirs));
-    cr_assert_eq(mp_connection_close(theirs), MP_OK);
-    drop_message(*ours);
-    return child;
 }
 
 /* -- Starting -------------------------------------------------------------- */

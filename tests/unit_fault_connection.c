@@ -5,24 +5,20 @@
  * leaves outputs alone and nothing behind; no message is lost by it.
  */
 #include "support/check.h"
+#include "support/expect.h"
 #include "support/system.h"
-#include "support/testing.h"
 
 #include "os.h"
 #include "os_fault.h"
 
 #include <multiproc.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { MOST_CALLS = 1000 };
 
 static const mp_error errors[] = {MP_ENOMEM, MP_EMFILE, MP_EIO};
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
 
 /* What an attempt works on. */
 typedef struct bench {
@@ -245,4 +241,45 @@ Test(fault_connection, handle_that_travels)
     if (err == MP_EPICKLE)
         cr_skip_test("pipes carry no handles here");
     fail_everywhere(send_handle);
+}
+
+/* -- The system's memory --------------------------------------------------- */
+
+enum { LARGE = 50 * 1000 };
+
+static bool has_packets(void)
+{
+    mpos_handle left = MPOS_NONE, right = MPOS_NONE;
+    bool answer = false;
+
+    ok(mpos_channel(&left, &right, &answer));
+    mpos_close(left);
+    mpos_close(right);
+    return answer;
+}
+
+Test(fault_connection, large_packet_goes_in_small_ones_if_memory_is_short)
+{
+    unsigned char *data = malloc(LARGE);
+    unsigned char *back = malloc(LARGE);
+    mp_connection *a, *b;
+    const char *name = NULL;
+    size_t size = 0;
+
+    for (size_t i = 0; i < LARGE; i++)
+        data[i] = (unsigned char)(i / 100);
+    if (!has_packets())
+        cr_skip_test("there are no packets here");
+    ok(mp_pipe(&a, &b, NULL));
+    mpi_fault_arm(1, MP_ENOMEM);
+    ok(mp_connection_send_bytes(a, data, LARGE));
+    cr_assert(mpi_fault_disarm(NULL, &name));
+    cr_assert_str_eq(name, "mpos_write");
+    ok(mp_connection_recv_bytes_into(b, back, LARGE, &size));
+    cr_assert_eq(size, LARGE);
+    cr_assert_eq(memcmp(data, back, LARGE), 0);
+    ok(mp_connection_close(a));
+    ok(mp_connection_close(b));
+    free(data);
+    free(back);
 }

@@ -6,6 +6,7 @@
  * can be used again.
  */
 #include "support/check.h"
+#include "support/expect.h"
 #include "support/named.h"
 #include "support/system.h"
 
@@ -19,11 +20,6 @@
 enum { SMALL = 5, LARGE = 3000, MOST_CALLS = 1000 };
 
 static const mp_error errors[] = {MP_ENOMEM, MP_EMFILE, MP_EIO};
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
 
 /* What an attempt works on; made before, and closed after each of them. */
 typedef struct bench {

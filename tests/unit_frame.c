@@ -20,7 +20,7 @@ static way open_way(void)
 {
     way it = {.end = {.kind = MPI_STREAM_LOCAL}};
 
-    cr_assert_eq(mpos_channel(&it.in, &it.end.handle), MP_OK);
+    cr_assert_eq(mpos_channel(&it.in, &it.end.handle, NULL), MP_OK);
     return it;
 }
 

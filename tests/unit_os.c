@@ -7,7 +7,7 @@
 #include "os.h"
 
 #include "support/check.h"
-#include "support/testing.h"
+#include "support/expect.h"
 #include "support/threads.h"
 
 #include <stdlib.h>
@@ -18,12 +18,6 @@
 
 /* No system gives this number to a process. */
 #define NOBODY ((int64_t)0x7ffffffc)
-
-static void ok(mp_error error)
-{
-    cr_assert_eq(error, MP_OK, "%s: %s", mp_error_name(error),
-                 mp_error_message());
-}
 
 static void put(mpos_handle handle, const char *text)
 {
@@ -363,7 +357,7 @@ Test(os_handle, channel_carries_bytes_both_ways)
     mpos_handle left, right;
     char text[16] = "";
 
-    ok(mpos_channel(&left, &right));
+    ok(mpos_channel(&left, &right, NULL));
     put(left, "ping");
     put(right, "pong!");
     cr_assert_eq(take(right, text, sizeof(text)), 4U);
@@ -381,7 +375,7 @@ Test(os_handle, channel_ends_for_the_other_side)
     char text[16] = "";
     size_t written;
 
-    ok(mpos_channel(&left, &right));
+    ok(mpos_channel(&left, &right, NULL));
     mpos_close(right);
     cr_assert_eq(take(left, text, sizeof(text)), 0U);
     cr_assert_eq(mpos_write(left, &part, 1, &written), MP_EPIPE);
@@ -394,7 +388,7 @@ Test(os_handle, channel_closed_with_bytes_unread_is_an_end_of_file)
     mpos_handle left, right;
     char text[16] = "";
 
-    ok(mpos_channel(&left, &right));
+    ok(mpos_channel(&left, &right, NULL));
     put(left, "never read");
     put(right, "read");
     mpos_close(right);

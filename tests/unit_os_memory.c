@@ -11,8 +11,8 @@
 
 #include "support/check.h"
 #include "support/constructor.h"
+#include "support/expect.h"
 #include "support/system.h"
-#include "support/testing.h"
 #include "support/threads.h"
 
 #include <stdio.h>
@@ -51,12 +51,6 @@ typedef struct common_memory {
 
 static mpos_handle memory;
 static common_memory *common;
-
-static void ok(mp_error error)
-{
-    cr_assert_eq(error, MP_OK, "%s: %s", mp_error_name(error),
-                 mp_error_message());
-}
 
 /* -- Waiting --------------------------------------------------------------- */
 

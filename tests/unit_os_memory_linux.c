@@ -7,9 +7,9 @@
 #include "os.h"
 
 #include "support/check.h"
+#include "support/expect.h"
 #include "support/refuse_linux.h"
 #include "support/system.h"
-#include "support/testing.h"
 #include "support/threads.h"
 
 #include <errno.h>
@@ -42,12 +42,6 @@ static unsigned char image[IMAGE_SIZE]; /* all 'x' */
 static char folder[SUPPORT_PATH_SIZE];
 static char path[SUPPORT_PATH_SIZE];
 static char draft[SUPPORT_PATH_SIZE];
-
-static void ok(mp_error error)
-{
-    cr_assert_eq(error, MP_OK, "%s: %s", mp_error_name(error),
-                 mp_error_message());
-}
 
 static void set_up_in(const char *place)
 {

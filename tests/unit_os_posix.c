@@ -8,8 +8,8 @@
 #include "os.h"
 
 #include "support/check.h"
+#include "support/expect.h"
 #include "support/leftover.h"
-#include "support/testing.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -33,12 +33,6 @@
 
 /* What exec could not do: vfork() was made a fork() by a tool. */
 enum { NOT_EXECUTED = 127, LIMIT_OF_FEW = 40 };
-
-static void ok(mp_error error)
-{
-    cr_assert_eq(error, MP_OK, "%s: %s", mp_error_name(error),
-                 mp_error_message());
-}
 
 /* The library's own constructor comes after ours. */
 void mpos_program_loaded(void);
@@ -457,7 +451,7 @@ Test(os_process, suspended_child_answers_only_when_resumed)
     char byte;
     size_t got = 0;
 
-    ok(mpos_channel(&left, &right));
+    ok(mpos_channel(&left, &right, NULL));
     start_sharing(&child, "echo", right);
     mpos_close(right);
     say((int)left, "1");
@@ -725,9 +719,10 @@ static void use_handles_without_standard(void)
     if (mpos_duplicate(first, &copy) != MP_OK)
         _exit(94);
     check_above_standard(copy);
-    if (mpos_channel(&first, &second) != MP_OK ||
+    if (mpos_channel(&first, &second, NULL) != MP_OK ||
         send_text(first, "x", &copy, 1) != MP_OK ||
-        mpos_recv_handles(second, &byte, 1, &got, &arrived) != MP_OK ||
+        mpos_recv_handles(second, &(mpos_room){&byte, 1}, 1, &got, &arrived) !=
+            MP_OK ||
         arrived.count != 1)
         _exit(95);
     check_above_standard(arrived.handles[0]);
@@ -1095,14 +1090,14 @@ Test(os_handle, travelling_handles_come_with_the_first_byte_they_were_sent_with)
     char text[16] = "";
     size_t got = 0;
 
-    ok(mpos_channel(&left, &right));
+    ok(mpos_channel(&left, &right, NULL));
     ok(mpos_pipe(&reader, &writer));
     ok(send_text(left, "first", NULL, 0));
     ok(send_text(left, "second", &writer, 1));
-    ok(mpos_recv_handles(right, text, 5, &got, &arrived));
+    ok(mpos_recv_handles(right, &(mpos_room){text, 5}, 1, &got, &arrived));
     cr_assert_eq(got, 5U);
     cr_assert_eq(arrived.count, 0U);
-    ok(mpos_recv_handles(right, text, 1, &got, &arrived));
+    ok(mpos_recv_handles(right, &(mpos_room){text, 1}, 1, &got, &arrived));
     cr_assert_eq(got, 1U);
     cr_assert_eq(arrived.count, 1U);
     cr_assert_not(arrived.is_cut);
@@ -1112,12 +1107,14 @@ Test(os_handle, travelling_handles_come_with_the_first_byte_they_were_sent_with)
     ok(mpos_read(reader, text, sizeof(text), &got));
     cr_assert_eq(got, 7U);
     close_arrived(&arrived);
-    ok(mpos_recv_handles(right, text, sizeof(text), &got, &arrived));
+    ok(mpos_recv_handles(right, &(mpos_room){text, sizeof(text)}, 1, &got,
+                         &arrived));
     cr_assert_eq(got, 5U);
     cr_assert_arr_eq(text, "econd", 5);
     cr_assert_eq(arrived.count, 0U, "they come once");
     mpos_close(left);
-    ok(mpos_recv_handles(right, text, sizeof(text), &got, &arrived));
+    ok(mpos_recv_handles(right, &(mpos_room){text, sizeof(text)}, 1, &got,
+                         &arrived));
     cr_assert_eq(got, 0U);
     cr_assert_eq(arrived.count, 0U);
     mpos_close(right);
@@ -1131,7 +1128,7 @@ Test(os_handle, travelling_handles_that_are_not_taken_are_closed)
     size_t got = 42;
     size_t before;
 
-    ok(mpos_channel(&left, &right));
+    ok(mpos_channel(&left, &right, NULL));
     ok(mpos_pipe(&reader, &writer));
     before = support_open_handles();
     ok(send_text(left, "text", &writer, 1));
@@ -1154,11 +1151,11 @@ Test(os_handle, as_many_travel_as_promised)
     size_t got;
     char byte;
 
-    ok(mpos_channel(&left, &right));
+    ok(mpos_channel(&left, &right, NULL));
     for (size_t i = 0; i < MPOS_HANDLES_MAX; i++)
         sent[i] = left;
     ok(send_text(left, "x", sent, MPOS_HANDLES_MAX));
-    ok(mpos_recv_handles(right, &byte, 1, &got, &arrived));
+    ok(mpos_recv_handles(right, &(mpos_room){&byte, 1}, 1, &got, &arrived));
     cr_assert_eq(arrived.count, (size_t)MPOS_HANDLES_MAX);
     cr_assert_not(arrived.is_cut);
     close_arrived(&arrived);
@@ -1171,7 +1168,7 @@ Test(os_handle, sending_to_nobody_fails_without_a_signal)
 {
     mpos_handle left, right;
 
-    ok(mpos_channel(&left, &right));
+    ok(mpos_channel(&left, &right, NULL));
     mpos_close(right);
     cr_assert_eq(send_text(left, "x", &left, 1), MP_EPIPE);
     mpos_close(left);
@@ -1328,7 +1325,7 @@ Test(os_handle, no_descriptor_left_is_an_error_that_leaves_nothing)
 
     use_up_descriptors();
     check_full(mpos_pipe(&first, &second));
-    check_full(mpos_channel(&first, &second));
+    check_full(mpos_channel(&first, &second, NULL));
     check_full(mpos_duplicate(1, &first));
     check_full(mpos_memory_create(10, 0, &first));
     check_full(mpos_spawn(&process, &options));
@@ -1349,7 +1346,7 @@ Test(os_handle, one_descriptor_left_is_not_lost)
     use_up_descriptors();
     close(last);
     check_full(mpos_pipe(&first, &second));
-    check_full(mpos_channel(&first, &second));
+    check_full(mpos_channel(&first, &second, NULL));
     cr_assert_eq(dup(2), last, "it is still free");
     allow_descriptors();
 }
@@ -1362,18 +1359,18 @@ Test(os_handle, handles_that_find_no_room_on_arrival_are_closed)
     char byte;
     int last;
 
-    ok(mpos_channel(&left, &right));
+    ok(mpos_channel(&left, &right, NULL));
     sent[0] = sent[1] = sent[2] = left;
     ok(send_text(left, "x", sent, 3));
     ok(send_text(left, "y", NULL, 0));
     last = dup(2);
     use_up_descriptors();
     close(last);
-    ok(mpos_recv_handles(right, &byte, 1, &got, &arrived));
+    ok(mpos_recv_handles(right, &(mpos_room){&byte, 1}, 1, &got, &arrived));
     cr_assert_eq(byte, 'x', "the bytes have room");
     cr_assert(arrived.is_cut);
     close_arrived(&arrived);
-    ok(mpos_recv_handles(right, &byte, 1, &got, &arrived));
+    ok(mpos_recv_handles(right, &(mpos_room){&byte, 1}, 1, &got, &arrived));
     cr_assert_not(arrived.is_cut);
     cr_assert_eq(byte, 'y', "the next message is whole");
     cr_assert_eq(dup(2), last, "it is free again");
@@ -1397,7 +1394,7 @@ static void use_everything_once(void)
     cr_assert_eq(mpos_attach(&process, getpid(), 1), MP_ENOTFOUND);
     if (mpos_spawn(&process, &options) == MP_OK)
         end_of(&process);
-    ok(mpos_channel(&left, &right));
+    ok(mpos_channel(&left, &right, NULL));
     mpos_close(left);
     mpos_close(right);
     ok(mpos_memory_create(10, 0, &left));

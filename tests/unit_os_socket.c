@@ -6,20 +6,14 @@
 #include "os.h"
 
 #include "support/check.h"
+#include "support/expect.h"
 #include "support/system.h"
-#include "support/testing.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define MILLISECONDS(n) ((int64_t)(n)*1000000)
 #define SECONDS(n) MILLISECONDS((n)*1000)
-
-static void ok(mp_error error)
-{
-    cr_assert_eq(error, MP_OK, "%s: %s", mp_error_name(error),
-                 mp_error_message());
-}
 
 /* -- Families -------------------------------------------------------------- */
 

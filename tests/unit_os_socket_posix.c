@@ -6,8 +6,8 @@
 #include "os_internal.h"
 
 #include "support/check.h"
+#include "support/expect.h"
 #include "support/system.h"
-#include "support/testing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,12 +29,6 @@
 #define SECONDS(n) MILLISECONDS((n)*1000)
 
 enum { BACKLOG = 16 };
-
-static void ok(mp_error error)
-{
-    cr_assert_eq(error, MP_OK, "%s: %s", mp_error_name(error),
-                 mp_error_message());
-}
 
 /* -- Folders and paths ----------------------------------------------------- */
 
@@ -634,7 +628,7 @@ Test(socket_descriptor, travels_over_a_unix_stream)
     ok(mpos_connect(&address, mpos_now() + SECONDS(20), &client));
     ok(mpos_accept(listener, &address, &peer, &server));
     ok(mpos_send_handles(client, parts, &listener, 1, &size));
-    ok(mpos_recv_handles(server, &byte, 1, &size, &arrived));
+    ok(mpos_recv_handles(server, &(mpos_room){&byte, 1}, 1, &size, &arrived));
     cr_assert_eq(arrived.count, 1);
     cr_assert_eq(arrived.handles[0] == listener, false);
     connect_and_accept(&address, arrived.handles[0]);
@@ -845,7 +839,7 @@ Test(socket_peer, of_a_channel_has_a_user_but_no_number)
     mpos_handle right;
     mp_error error;
 
-    ok(mpos_channel(&left, &right));
+    ok(mpos_channel(&left, &right, NULL));
     error = mpos_peer_of(left, &peer);
     if (error != MP_ENOTSUP) {
         ok(error);

@@ -7,7 +7,7 @@
  * environment, plays the part, and never returns.
  */
 #include "check.h"
-#include "testing.h"
+#include "expect.h"
 
 #include "os_winsock.h"
 
@@ -23,11 +23,6 @@ enum {
     OF_EACH = 50,    /* five kinds of them are waited for at once */
     ROUNDS = 20,
 };
-
-static void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
 
 static int64_t in_seconds(int seconds)
 {
@@ -792,7 +787,7 @@ Test(os_socket_win32, handle_is_given_to_a_process_that_runs)
     mpos_process child;
     uint64_t number = 0;
 
-    ok(mpos_channel(&ours, &theirs));
+    ok(mpos_channel(&ours, &theirs, NULL));
     child = start("numbers", theirs);
     mpos_close(theirs);
     reader = give_writer(&child, &number);

@@ -10,8 +10,8 @@
 
 #include "support/check.h"
 #include "support/constructor.h"
+#include "support/expect.h"
 #include "support/system.h"
-#include "support/testing.h"
 #include "support/threads.h"
 
 #include <stdio.h>
@@ -52,12 +52,6 @@ static mpos_handle memory;
 static common_memory *common;
 static mpos_handle queue;
 static char key[KEY_SIZE];
-
-static void ok(mp_error error)
-{
-    cr_assert_eq(error, MP_OK, "%s: %s", mp_error_name(error),
-                 mp_error_message());
-}
 
 /* -- Sleeping and waking --------------------------------------------------- */
 

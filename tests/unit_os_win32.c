@@ -490,7 +490,7 @@ Test(os_win32, one_resume_undoes_any_number_of_suspends)
     mpos_handle theirs;
     mpos_process child;
 
-    cr_assert_eq(mpos_channel(&ours, &theirs), MP_OK);
+    cr_assert_eq(mpos_channel(&ours, &theirs, NULL), MP_OK);
     snprintf(role, sizeof(role), "echo:%lld", (long long)theirs);
     child = start(role, &theirs, 1);
     mpos_close(theirs);
@@ -934,7 +934,7 @@ Test(os_win32, what_either_end_wrote_stays_readable_after_it_closed)
     for (int writer = 0; writer < 2; writer++) {
         char text[16];
 
-        cr_assert_eq(mpos_channel(&ends[0], &ends[1]), MP_OK);
+        cr_assert_eq(mpos_channel(&ends[0], &ends[1], NULL), MP_OK);
         tell(ends[writer], "last words", 10);
         mpos_close(ends[writer]);
         cr_assert_eq(hear_all(ends[1 - writer], text, sizeof(text)), 10);
@@ -1024,7 +1024,7 @@ Test(os_win32, writing_to_a_closed_pipe_is_a_broken_pipe)
     size_t written = 99;
 
     for (int reader = 0; reader < 2; reader++) {
-        cr_assert_eq(mpos_channel(&ends[0], &ends[1]), MP_OK);
+        cr_assert_eq(mpos_channel(&ends[0], &ends[1], NULL), MP_OK);
         mpos_close(ends[reader]);
         cr_assert_eq(mpos_write(ends[1 - reader], &part, 1, &written),
                      MP_EPIPE);
@@ -1048,7 +1048,7 @@ Test(os_win32, a_blocked_read_and_a_blocked_wait_see_the_other_end_close)
     char byte;
 
     for (int i = 0; i < 2; i++) {
-        cr_assert_eq(mpos_channel(&left, &right), MP_OK);
+        cr_assert_eq(mpos_channel(&left, &right, NULL), MP_OK);
         cr_assert_eq(mpos_thread_start(close_later, (void *)right, &thread),
                      MP_OK);
         item.handle = left;
@@ -1075,7 +1075,7 @@ Test(os_win32, a_pending_read_does_not_block_a_write)
     mpos_thread thread;
     char text[4] = "";
 
-    cr_assert_eq(mpos_channel(&left, &right), MP_OK);
+    cr_assert_eq(mpos_channel(&left, &right, NULL), MP_OK);
     cr_assert_eq(mpos_thread_start(read_to_the_end, (void *)left, &thread),
                  MP_OK);
     mpos_sleep_until(mpos_now() + SECOND / 20);
@@ -1101,8 +1101,9 @@ Test(os_win32, handles_and_fork_are_refused_with_a_sentence)
     cr_assert_str_eq(mp_error_message(), "Windows has no fork");
     cr_assert_eq(mpos_send_handles(MPOS_NONE, parts, NULL, 0, &got),
                  MP_ENOTSUP);
-    cr_assert_eq(mpos_recv_handles(MPOS_NONE, &byte, 1, &got, &arrived),
-                 MP_ENOTSUP);
+    cr_assert_eq(
+        mpos_recv_handles(MPOS_NONE, &(mpos_room){&byte, 1}, 1, &got, &arrived),
+        MP_ENOTSUP);
 }
 
 /* -- Modules --------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The ring: order, sizes, limits, what the dead leave, threads, and damage. */
 #include "support/ring.h"
+#include "support/system.h"
 #include "support/threads.h"
 
 enum {
@@ -725,14 +726,15 @@ static void run_taker(void *argument)
 
 static void work(size_t maxsize)
 {
-    crew it = {.queue = make_ring(MUCH, maxsize), .per_putter = BY_THREADS / 2};
+    crew it = {.queue = make_ring(MUCH, maxsize),
+               .per_putter = support_scaled(BY_THREADS) / 2};
     mpos_thread threads[4];
 
     support_start_threads(&threads[0], 2, run_putter, &it);
     support_start_threads(&threads[2], 2, run_taker, &it);
     support_join_threads(threads, 4);
     cr_assert(!it.is_wrong);
-    cr_assert_eq(mpi_atomic32_load(&it.got), (uint32_t)BY_THREADS);
+    cr_assert_eq(mpi_atomic32_load(&it.got), (uint32_t)(2 * it.per_putter));
     expect_clean(it.queue);
     close_ring(it.queue);
 }

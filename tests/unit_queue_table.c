@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A queue's table: against a model, full, damaged, and with owners that die.
- * What a kill in the midst of a call leaves, unit_queue_table_kills.c shows. */
+ * What a kill in the midst of a call leaves, torture/storm_table.c shows. */
 #include "support/slots.h"
 #include "support/testing.h"
 

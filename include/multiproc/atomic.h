@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup atomic Atomic operations
  * Atomic operations on integers that processes share, without any lock: on what
  * MP_VALUE() and MP_ARRAY() point to, or any other shared memory.
  *
@@ -7,6 +8,7 @@
  *
  * pointer: to an integer of 1, 2, 4 or 8 bytes, aligned to its size. All are
  * sequentially consistent. Each evaluates its arguments once.
+ * @{
  */
 #ifndef MULTIPROC_ATOMIC_H
 #define MULTIPROC_ATOMIC_H
@@ -27,10 +29,13 @@
 /** Adds, wrapping around; what was there before. */
 #define mp_fetch_add(pointer, value) \
     __atomic_fetch_add((pointer), (value), __ATOMIC_SEQ_CST)
+/** Subtracts, wrapping around; what was there before. */
 #define mp_fetch_sub(pointer, value) \
     __atomic_fetch_sub((pointer), (value), __ATOMIC_SEQ_CST)
+/** Sets the bits of value; what was there before. */
 #define mp_fetch_or(pointer, value) \
     __atomic_fetch_or((pointer), (value), __ATOMIC_SEQ_CST)
+/** Clears all bits but those of value; what was there before. */
 #define mp_fetch_and(pointer, value) \
     __atomic_fetch_and((pointer), (value), __ATOMIC_SEQ_CST)
 /** Stores desired if *expected is there; if not, *expected is what is. Whether
@@ -45,5 +50,7 @@
 #endif
 #include <multiproc/atomic_msvc.h>
 #endif
+
+/** @} */
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup barrier Barrier
  * Barrier: a number of parties, processes or threads, wait until all of them
  * have come, then all go on; again and again.
  *
@@ -7,6 +8,7 @@
  * somebody aborts it, and, beyond Python, when a process is killed while it
  * waits here or runs the action. All who wait, and all who come, get
  * MP_EBROKEN, within a second, until it is reset.
+ * @{
  */
 #ifndef MULTIPROC_BARRIER_H
 #define MULTIPROC_BARRIER_H
@@ -22,9 +24,9 @@ typedef int (*mp_barrier_action)(void);
 /** The most parties there can be. */
 #define MP_BARRIER_MAX 10000
 
-/** Zero is the default, NULL is all defaults. */
+/** For mp_barrier_create(). Zero is the default for every field. */
 typedef struct mp_barrier_options {
-    mp_barrier_action action;
+    mp_barrier_action action; /**< what the last party does; NULL: nothing */
     /** For waits with MP_FOREVER: seconds; 0: none. */
     double timeout;
 } mp_barrier_options;
@@ -34,6 +36,7 @@ typedef struct mp_barrier_options {
  *
  * @param parties  1 to MP_BARRIER_MAX.
  * @param[out] out  the caller owns it: mp_barrier_close().
+ * @param options  NULL: all defaults.
  * @return MP_OK
  * @return MP_EINVAL  parties is less than 1, or the timeout negative.
  * @return MP_EOVERFLOW  too many parties.
@@ -65,19 +68,41 @@ MP_API mp_error mp_barrier_wait(mp_barrier *barrier, double timeout,
  * @threads safe. @fork safe.
  */
 MP_API mp_error mp_barrier_reset(mp_barrier *barrier);
-/** Breaks it, for a party that can't go on. As mp_barrier_reset(). */
+
+/**
+ * Breaks it, for a party that can't go on. As mp_barrier_reset().
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_barrier_abort(mp_barrier *barrier);
 
-/** 0 if it is closed. */
+/**
+ * How many have to come; 0 if it is closed.
+ * @threads safe. @fork safe.
+ */
 MP_API uint32_t mp_barrier_parties(mp_barrier *barrier);
-/** How many wait at this moment. */
+
+/**
+ * How many wait at this moment; 0 if it is closed.
+ * @threads safe. @fork safe.
+ */
 MP_API uint32_t mp_barrier_n_waiting(mp_barrier *barrier);
-/** True if it is closed, too. */
+
+/**
+ * True if it is closed, too.
+ * @threads safe. @fork safe.
+ */
 MP_API bool mp_barrier_is_broken(mp_barrier *barrier);
 
-/** As mp_lock_close(). */
+/**
+ * This process does not use it any more; others still may. Accepts NULL.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED
+ * @threads no other thread may be using it. @fork safe.
+ */
 MP_API mp_error mp_barrier_close(mp_barrier *barrier);
 
 MP_END_DECLS
+
+/** @} */
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup box Boxing
  * Boxing: C values to mp_obj, typed at compile time, so that what travels can
  * be written down in one expression, nested as deep as wanted:
  *
@@ -8,38 +9,41 @@
  * C11 and later choose by _Generic, C++11 and later by overloading; a C99
  * compiler may include this header, but not use it.
  *
- * Python's          C's
- * int               every integer type (unsigned beyond INT64_MAX: an error
- *                   object, MP_EOVERFLOW)
- * bool              bool. In C, `true` is an int before C23: write MP_TRUE
- * float             float, double
- * str               char *, const char *; a null one is None
- * (an object)       mp_obj * is itself, and its reference is consumed;
- *                   const mp_obj * is borrowed: it is referenced once more
- * Connection        mp_connection *
- * Lock, RLock ...   mp_lock *, mp_rlock *, mp_semaphore *, mp_event *,
- *                   mp_condition *, mp_barrier *
- * Value, Array      mp_value *, mp_array *
- * SharedMemory ...  mp_shared_memory *, mp_shareable_list *,
- *                   mp_shared_dict *, mp_shared_list *
- * Queue             mp_queue *
- * a function        int (*)(mp_args *)
- * (an address)      any other pointer: an object that can't be pickled; a null
- *                   one is None
+ *     Python's          C's
+ *     int               every integer type (unsigned beyond INT64_MAX: an error
+ *                       object, MP_EOVERFLOW)
+ *     bool              bool. In C, `true` is an int before C23: write MP_TRUE
+ *     float             float, double
+ *     str               char *, const char *; a null one is None
+ *     (an object)       mp_obj * is itself, and its reference is consumed;
+ *                       const mp_obj * is borrowed: it is referenced once more
+ *     Connection        mp_connection *
+ *     Lock, RLock ...   mp_lock *, mp_rlock *, mp_semaphore *, mp_event *,
+ *                       mp_condition *, mp_barrier *
+ *     Value, Array      mp_value *, mp_array *
+ *     SharedMemory ...  mp_shared_memory *, mp_shareable_list *,
+ *                       mp_shared_dict *, mp_shared_list *
+ *     Queue             mp_queue *
+ *     a function        int (*)(mp_args *)
+ *     (an address)      any other pointer: an object that can't be pickled; a
+ *                       null one is None
  *
  * Up to 32 items (32 pairs for MP_DICT and MP_KWARGS) in one call; build
  * longer ones with mp_obj_append() and mp_obj_set_item().
+ * @{
  */
 #ifndef MULTIPROC_BOX_H
 #define MULTIPROC_BOX_H
 
 #include <multiproc/object.h>
 
-/** None, True and False. */
+/** None. */
 #define MP_NONE mp_obj_none()
+/** True. */
 #define MP_TRUE mp_obj_bool(1)
+/** False. */
 #define MP_FALSE mp_obj_bool(0)
-/** bytes: a copy of @p size bytes at @p data. */
+/** A bytes object: a copy of @p size bytes at @p data. */
 #define MP_BYTES(data, size) mp_obj_bytes((data), (size))
 
 #ifdef __cplusplus
@@ -216,13 +220,16 @@ struct mp_box_collector {
 
 #else /* C */
 
+/** @cond what MP_BOX() chooses for an object */
 static inline mp_obj *mp_box_object(mp_obj *obj)
 {
     return obj;
 }
 
+/** @endcond */
+
 /* clang-format off */
-/** Any value as an object; see the table at the top. */
+/** Any value as an object: a new reference; see the table in box.h. */
 #define MP_BOX(value)                               \
     _Generic((value),                               \
         bool: mp_obj_bool,                          \
@@ -261,17 +268,21 @@ static inline mp_obj *mp_box_object(mp_obj *obj)
         default: mp_obj_pointer)(value)
 /* clang-format on */
 
-/** [...], (...) and {...}. */
+/** A list of up to 32 values, each boxed as by MP_BOX(). */
 #define MP_LIST(...) \
     MP_BOX_COLLECT(mp_obj_list, MP_BOX_IS_EMPTY(__VA_ARGS__), __VA_ARGS__)
+/** A tuple of up to 32 values, each boxed as by MP_BOX(). */
 #define MP_TUPLE(...) \
     MP_BOX_COLLECT(mp_obj_tuple, MP_BOX_IS_EMPTY(__VA_ARGS__), __VA_ARGS__)
+/** A set of up to 32 values, each boxed as by MP_BOX(). */
 #define MP_SET(...) \
     MP_BOX_COLLECT(mp_obj_set, MP_BOX_IS_EMPTY(__VA_ARGS__), __VA_ARGS__)
-/** {key: value, ...}: keys and values by turns. */
+/** A dict of up to 32 pairs: keys and values by turns, each boxed as by
+ * MP_BOX(). */
 #define MP_DICT(...) \
     MP_BOX_COLLECT(mp_obj_dict, MP_BOX_IS_EMPTY(__VA_ARGS__), __VA_ARGS__)
 
+/** @cond */
 /*
  * The rest is how. Arguments are fully expanded before they are substituted,
  * so MP_LIST may stand inside MP_LIST as long as nothing here puts # or ##
@@ -389,6 +400,7 @@ static inline mp_obj *mp_box_object(mp_obj *obj)
 #define MP_BOX_MAP_62(a, ...) MP_BOX(a), MP_BOX_MAP_61(__VA_ARGS__)
 #define MP_BOX_MAP_63(a, ...) MP_BOX(a), MP_BOX_MAP_62(__VA_ARGS__)
 #define MP_BOX_MAP_64(a, ...) MP_BOX(a), MP_BOX_MAP_63(__VA_ARGS__)
+/** @endcond */
 
 #endif /* C */
 
@@ -396,5 +408,7 @@ static inline mp_obj *mp_box_object(mp_obj *obj)
 #define MP_ARGS(...) MP_TUPLE(__VA_ARGS__)
 /** Its keyword arguments, a dict: MP_KWARGS("times", 2, "loud", MP_TRUE). */
 #define MP_KWARGS(...) MP_DICT(__VA_ARGS__)
+
+/** @} */
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup ctype C types
  * C types of what is shared: what Python's typecodes and ctypes are to Value
  * and Array. A type is written down once, where the thing is made or opened:
  *
@@ -12,15 +13,15 @@
  * and boxed: to a tuple, where an array is a list, and one of chars the bytes
  * up to the first NUL. Without, it is boxed to bytes.
  *
- * Python's   C's                    boxed to
- * c          char                   bytes of length 1
- * b, B       signed, unsigned char  int
- * h, H       (unsigned) short       int
- * i, I       (unsigned) int         int
- * l, L       (unsigned) long        int
- * q, Q       (unsigned) long long   int
- * f, d       float, double          float
- * ?          bool                   bool
+ *     Python's   C's                    boxed to
+ *     c          char                   bytes of length 1
+ *     b, B       signed, unsigned char  int
+ *     h, H       (unsigned) short       int
+ *     i, I       (unsigned) int         int
+ *     l, L       (unsigned) long        int
+ *     q, Q       (unsigned) long long   int
+ *     f, d       float, double          float
+ *     ?          bool                   bool
  *
  * The other way round, whatever does not fit is refused (MP_EOVERFLOW): an
  * int, or a float beyond what float can hold. A list or tuple must have as many
@@ -31,6 +32,7 @@
  * A long has another size on Windows than elsewhere; int64_t and its like are
  * the same everywhere, and two names for the same kind of number of the same
  * size (long and long long on Linux) are one type.
+ * @{
  */
 #ifndef MULTIPROC_CTYPE_H
 #define MULTIPROC_CTYPE_H
@@ -63,6 +65,7 @@ typedef struct mp_ctype {
 /**
  * The type of one of Python's typecodes: 'i', 'd' ...
  *
+ * @param code  as in the table above.
  * @return a type whose size is 0 if there is no such code; whoever takes one
  *         answers that with MP_EINVAL.
  * @threads safe. @fork safe.
@@ -118,6 +121,7 @@ template <class T> inline mp_ctype make(const char *name, const char *fields)
 
 #else /* C11 */
 
+/** @cond */
 /* clang-format off */
 #define MP_CTYPE_CODE(type)        \
     _Generic(*(type *)0,           \
@@ -141,6 +145,7 @@ template <class T> inline mp_ctype make(const char *name, const char *fields)
 #define MP_CTYPE_MAKE(type, name, fields)                                  \
     ((mp_ctype){MP_CTYPE_CODE(type), sizeof(type), _Alignof(type), (name), \
                 (fields)})
+/** @endcond */
 
 #endif
 
@@ -149,8 +154,12 @@ template <class T> inline mp_ctype make(const char *name, const char *fields)
 /** A struct, with its fields described; see mp_ctype. */
 #define MP_STRUCT(type, fields) MP_STRUCT_NAMED(type, fields)
 
+/** @cond */
 /* A name that is a macro stands for the same type in every file. */
 #define MP_CTYPE_NAMED(type) MP_CTYPE_MAKE(type, #type, NULL)
 #define MP_STRUCT_NAMED(type, fields) MP_CTYPE_MAKE(type, #type, fields)
+/** @endcond */
+
+/** @} */
 
 #endif

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup error Errors
  * Errors: one table of codes, the same numbers on every system, and for each
  * thread the last failure in a full sentence.
  *
  * 0 is success. Negative codes are failures. Positive codes are outcomes that
  * Python does not raise an exception for either (a wait that timed out).
+ * @{
  */
 #ifndef MULTIPROC_ERROR_H
 #define MULTIPROC_ERROR_H
 
 #include <multiproc/export.h>
 
-/* X(name, number, what it means); numbers never change, new ones are added. */
+/** X(name, number, what it means) for each code; numbers never change, new ones
+ * are added. */
 #define MP_ERROR_TABLE(X)                                               \
     X(MP_OK, 0, "success")                                              \
     X(MP_OWNER_DIED, 1, "acquired, but the last owner died holding it") \
@@ -68,7 +71,7 @@ typedef enum mp_error {
 MP_BEGIN_DECLS
 
 /**
- * The name of a code, as written in C: "MP_ENOMEM".
+ * The name of an error's code, as written in C: "MP_ENOMEM".
  *
  * @return a static string; "MP_E?" for a number that is no mp_error.
  * @threads safe from any thread. @fork safe.
@@ -76,7 +79,7 @@ MP_BEGIN_DECLS
 MP_API const char *mp_error_name(mp_error error);
 
 /**
- * What a code means in general: "out of memory".
+ * What an error's code means in general: "out of memory".
  *
  * @return a static string.
  * @threads safe from any thread. @fork safe.
@@ -99,6 +102,10 @@ MP_API const char *mp_error_message(void);
  * What mp_check() calls on failure: prints the process's name, the place and
  * mp_error_message() on stderr, and ends the process with exit code 1, as an
  * uncaught exception does in Python.
+ * @param error  what expression returned.
+ * @param expression  the text of what failed; with it, file and line.
+ * @threads safe; it is the calling thread's message that is printed. @fork
+ *          safe.
  */
 MP_API MP_NORETURN void mp_check_failed(mp_error error, const char *expression,
                                         const char *file, int line);
@@ -112,5 +119,7 @@ MP_END_DECLS
         if (mp_check_error_ < 0)                                         \
             mp_check_failed(mp_check_error_, #expr, __FILE__, __LINE__); \
     } while (0)
+
+/** @} */
 
 #endif

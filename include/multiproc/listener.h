@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup listener Listener and Client
  * Listener and Client: connections between processes that are not each other's
  * parents, Python's among them.
  *
@@ -23,6 +24,7 @@
  *
  * The handshake is CPython's, with SHA-256. A Python before 3.12 knows only
  * MD5, which both sides refuse unless allow_md5 is set.
+ * @{
  */
 #ifndef MULTIPROC_LISTENER_H
 #define MULTIPROC_LISTENER_H
@@ -35,12 +37,13 @@ MP_BEGIN_DECLS
 
 /* -- Addresses ------------------------------------------------------------- */
 
+/** What kind of address it is. */
 typedef enum mp_family {
     MP_FAMILY_DEFAULT, /**< the fastest that is here: UNIX, on Windows PIPE */
     MP_FAMILY_INET,    /**< TCP over IPv4 */
     MP_FAMILY_INET6,   /**< TCP over IPv6 */
     MP_FAMILY_UNIX,    /**< a path; not on Windows */
-    MP_FAMILY_PIPE     /**< a named pipe, \\.\pipe\name; only on Windows */
+    MP_FAMILY_PIPE     /**< a named pipe; only on Windows */
 } mp_family;
 
 /** The most bytes of a name, whichever the family; a UNIX path has a lower
@@ -49,7 +52,7 @@ typedef enum mp_family {
 
 /** Where somebody listens. Made by the functions below; a value to copy. */
 typedef struct mp_address {
-    mp_family family;
+    mp_family family; /**< which of the following count */
     /** Only of TCP; 0: any that is free. */
     unsigned port;
     /** UNIX, on Linux: a name without a file, Python's "\0name". Anybody on the
@@ -62,30 +65,62 @@ typedef struct mp_address {
     bool is_cut;
 } mp_address;
 
-/** host: a name or a number; "" or NULL: all interfaces. */
+/**
+ * @name Addresses
+ * @{
+ */
+
+/**
+ * An address of TCP over IPv4, or IPv6.
+ * @param host  a name or a number; "" or NULL: all interfaces.
+ * @param port  0: any that is free.
+ * @return a value; what is wrong with it, whoever takes it tells.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_address mp_inet(const char *host, unsigned port);
 MP_API mp_address mp_inet6(const char *host, unsigned port);
+/** @} */
+
 /**
- * path NULL: a new one in a directory that only this user can enter,
- * multiproc-<user id> in TMPDIR or /tmp. The path goes when its listener is
- * closed, or its process exits; the directory with the last path. What a
- * process leaves that is killed is removed when the user's next listener with a
- * path of this kind is created; until then it stays, and nobody answers there.
+ * A path in the file system, where there are sockets of that kind.
+ * @param path  NULL: a new one in a directory that only this user can enter,
+ *              `multiproc-<user id>` in TMPDIR or `/tmp`. The path goes when
+ *              its listener is closed, or its process exits; the directory with
+ *              the last path. What a process leaves that is killed is removed
+ *              when the user's next listener with a path of this kind is
+ *              created; until then it stays, and nobody answers there.
+ * @return a value; what is wrong with it, whoever takes it tells.
+ * @threads safe. @fork safe.
  */
 MP_API mp_address mp_unix(const char *path);
+
+/**
+ * A name without a file, on Linux: Python's "\0name" (see mp_address).
+ * @return a value; what is wrong with it, whoever takes it tells.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_address mp_unix_abstract(const char *name);
-/** "\\.\pipe\name"; NULL: a new one. */
+
+/**
+ * A named pipe of Windows.
+ * @param name  `\\.\pipe\name`; NULL: a new one.
+ * @return a value; what is wrong with it, whoever takes it tells.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_address mp_named_pipe(const char *name);
 
 /**
- * "('127.0.0.1', 6000)", "'/tmp/x'": as Python's repr() has it.
- * @return MP_OK, MP_EINVAL, MP_ENOMEM; free *out with mp_free().
+ * As Python's repr() has it: "('127.0.0.1', 6000)", "'/run/x'".
+ * @param[out] out  free with mp_free().
+ * @return MP_OK, MP_EINVAL, MP_ENOMEM
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_address_repr(const mp_address *address, char **out);
 
 /* -- Authentication -------------------------------------------------------- */
 
-/** Zero: with the key of the current process, by SHA-256. */
+/** How two sides prove who they are. All zero: with the key of the current
+ * process, by SHA-256. */
 typedef struct mp_auth {
     /** Copied. NULL: the current process's. */
     const void *key;
@@ -97,23 +132,26 @@ typedef struct mp_auth {
     bool allow_md5;
 } mp_auth;
 
-/** Of a string. */
+/** An mp_auth with the bytes of a string as the key. */
 #define MP_AUTHKEY(text) MP_AUTHKEY_BYTES(text, strlen(text))
 #ifdef __cplusplus
 #define MP_AUTHKEY_BYTES(data, size) (mp_auth{(data), (size), false, false})
 #define MP_NO_AUTH (mp_auth{nullptr, 0, true, false})
 #else
+/** An mp_auth with the @p size bytes at @p data as the key. */
 #define MP_AUTHKEY_BYTES(data, size) ((mp_auth){(data), (size), false, false})
+/** An mp_auth that asks for no proof: Python's authkey=None. */
 #define MP_NO_AUTH ((mp_auth){NULL, 0, true, false})
 #endif
 
 /* -- Listener -------------------------------------------------------------- */
 
+/** Who listens at an address. */
 typedef struct mp_listener mp_listener;
 
-/** Zero is the default, NULL is all defaults. */
+/** For mp_listener_create(). Zero is the default for every field. */
 typedef struct mp_listener_options {
-    mp_auth auth;
+    mp_auth auth; /**< what clients have to prove */
     /** Seconds a client has to prove itself; 0: 10. */
     double handshake_timeout;
     /** Connections the system keeps until they are accepted; 0: 128. */
@@ -138,6 +176,7 @@ typedef struct mp_listener_options {
  * is told with the address: "can't listen at ('127.0.0.1', 6000): ...".
  *
  * @param[out] out  the caller owns it: mp_listener_close().
+ * @param options  NULL: all defaults.
  * @return MP_OK, MP_EINVAL, MP_ENOMEM, MP_EMFILE
  * @return MP_EADDRINUSE  somebody listens there, or the path is no socket.
  * @return MP_ENOTFOUND  no such host, or no such directory.
@@ -169,23 +208,34 @@ MP_API mp_error mp_listener_create(mp_listener **out, mp_address address,
 MP_API mp_error mp_listener_accept(mp_listener *listener, double timeout,
                                    mp_connection **out);
 
-/** Where it really listens, valid until it is closed; all zero if it is. */
+/**
+ * Where it really listens.
+ * @return valid until it is closed; all zero if it is.
+ * @threads safe. @fork safe.
+ */
 MP_API const mp_address *mp_listener_address(const mp_listener *listener);
-/** Whose connection accept() returned or refused last; all zero if none. Of
- * UNIX clients, the name is "". Copied under the listener's lock. */
+
+/**
+ * Whose connection accept() returned or refused last; all zero if none. Of UNIX
+ * clients, the name is "".
+ * @return a copy.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_address mp_listener_last_accepted(mp_listener *listener);
 
-/** Clients that are not accepted yet are sent away, and the path, if it is
- * still this listener's, is removed. Accepts NULL.
+/**
+ * Closes it. Clients that are not accepted yet are sent away, and the path, if
+ * it is still this listener's, is removed. Accepts NULL.
  * @return MP_OK, MP_EINVAL, MP_ECLOSED
- * @threads who waits in accept() gets MP_ECLOSED. */
+ * @threads who waits in accept() gets MP_ECLOSED. @fork the parent's goes on.
+ */
 MP_API mp_error mp_listener_close(mp_listener *listener);
 
 /* -- Client ---------------------------------------------------------------- */
 
-/** Zero is the default, NULL is all defaults. */
+/** For mp_client(). Zero is the default for every field. */
 typedef struct mp_client_options {
-    mp_auth auth;
+    mp_auth auth; /**< what both sides have to prove */
     /** Seconds to connect and to prove oneself; 0: 20, MP_FOREVER. It may
      * take longer if the system takes longer to look up a host. */
     double timeout;
@@ -203,6 +253,7 @@ typedef struct mp_client_options {
  * connect: Connection refused".
  *
  * @param[out] out  the caller owns it: mp_connection_close().
+ * @param options  NULL: all defaults.
  * @return MP_OK, MP_EINVAL, MP_ENOMEM, MP_EMFILE, MP_EACCES, MP_ENOTSUP
  * @return MP_EOVERFLOW  the path is longer than the system takes.
  * @return MP_EREFUSED  nobody listens there.
@@ -217,14 +268,21 @@ MP_API mp_error mp_client(mp_connection **out, mp_address address,
                           const mp_client_options *options);
 
 /**
- * Who is at the other end, as the system tells it: of UNIX and PIPE.
- * @param[out] pid   0: not known.
- * @param[out] is_same_user  the same user as this process, or root.
- * @return MP_OK, MP_ENOTSUP, MP_EINVAL, MP_ECLOSED
+ * Who is at the other end, as the system tells it: of UNIX and PIPE, not of
+ * TCP.
+ * @param[out] pid   0: not known; may be NULL.
+ * @param[out] is_same_user  the same user as this process, or root; may be
+ *                       NULL.
+ * @return MP_OK, MP_ECLOSED
+ * @return MP_EINVAL  connection is NULL, or both others are.
+ * @return MP_ENOTSUP  it is a connection over TCP.
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_connection_peer(mp_connection *connection, int64_t *pid,
                                    bool *is_same_user);
 
 MP_END_DECLS
+
+/** @} */
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup lock Lock and RLock
  * Lock and RLock, for processes and threads.
  *
  * A Lock may be released by any process or thread, as Python's. An RLock
@@ -21,6 +22,7 @@
  * is its process's, of which any thread may release it: it stays locked.
  *
  * Acquiring and releasing a lock that nobody else wants is no system call.
+ * @{
  */
 #ifndef MULTIPROC_LOCK_H
 #define MULTIPROC_LOCK_H
@@ -44,13 +46,15 @@ MP_API mp_error mp_lock_create(mp_lock **out);
  * The lock of that name; see named.h.
  *
  * @param options  NULL: open it, or create it.
- * @return as mp_lock_create(), and
+ * @param[out] out  the caller owns it: mp_lock_close().
+ * @return MP_OK, MP_ENOMEM, MP_EMFILE, MP_ENOSPC
  * @return MP_EINVAL  this is no name.
  * @return MP_ENOTFOUND, MP_EEXIST  by options->mode
  * @return MP_ETYPE  the name is that of another kind of thing.
- * @return MP_EACCES
+ * @return MP_EACCES  not allowed to.
  * @return MP_EPROTO  there is something else of that name, or it is damaged.
  * @return MP_EVERSION  another version of this library made it.
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_lock_open(mp_lock **out, const char *name,
                              const mp_open_options *options);
@@ -79,7 +83,10 @@ MP_API mp_error mp_lock_acquire(mp_lock *lock, double timeout);
  */
 MP_API mp_error mp_lock_release(mp_lock *lock);
 
-/** Whether anybody has it, at this moment. False if closed. */
+/**
+ * Whether anybody has it, at this moment. False if closed.
+ * @threads safe. @fork safe.
+ */
 MP_API bool mp_lock_is_locked(mp_lock *lock);
 
 /**
@@ -88,21 +95,40 @@ MP_API bool mp_lock_is_locked(mp_lock *lock);
  *
  * @return MP_OK, MP_EINVAL, MP_ECLOSED
  * @threads no other thread may be using it.
+ * @fork safe: the parent's use does not end.
  */
 MP_API mp_error mp_lock_close(mp_lock *lock);
 
-/* The same for RLock; where it differs, it is said. */
+/* -- RLock ----------------------------------------------------------------- */
 
+/**
+ * A new RLock without a name; as mp_lock_create().
+ * @param[out] out  the caller owns it: mp_rlock_close().
+ * @return MP_OK, MP_EINVAL, MP_ENOMEM, MP_EMFILE
+ * @return MP_ENOSPC  shared memory is full.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_rlock_create(mp_rlock **out);
 
-/** On Windows this is a mutex of the system's: CreateMutexW. */
+/**
+ * The RLock of that name; see named.h. On Windows this is a mutex of the
+ * system's: CreateMutexW.
+ * @param options  NULL: open it, or create it.
+ * @param[out] out  the caller owns it: mp_rlock_close().
+ * @return as mp_lock_open().
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_rlock_open(mp_rlock **out, const char *name,
                               const mp_open_options *options);
 
 /**
- * A thread that has it acquires it once more at once.
+ * Waits for it and takes it. A thread that has it acquires it once more at
+ * once.
+ * @param timeout  seconds; MP_FOREVER; zero or less only tries.
  * @return as mp_lock_acquire(), and
  * @return MP_EOVERFLOW  acquired 2^32 - 1 times.
+ * @threads safe; it is the thread's that acquired it. @fork safe; what the
+ *          parent holds is the parent's.
  */
 MP_API mp_error mp_rlock_acquire(mp_rlock *lock, double timeout);
 
@@ -110,12 +136,26 @@ MP_API mp_error mp_rlock_acquire(mp_rlock *lock, double timeout);
  * Undoes one acquire; the last one frees the lock.
  * @return MP_OK, MP_EINVAL, MP_ECLOSED
  * @return MP_ENOTOWNER  this thread does not have it.
+ * @threads only the one that has it. @fork safe.
  */
 MP_API mp_error mp_rlock_release(mp_rlock *lock);
 
+/**
+ * Whether any thread has it, at this moment. False if closed.
+ * @threads safe. @fork safe.
+ */
 MP_API bool mp_rlock_is_locked(mp_rlock *lock);
+
+/**
+ * As mp_lock_close(). Accepts NULL.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED
+ * @threads no other thread may be using it. @fork safe: the parent's use does
+ *          not end.
+ */
 MP_API mp_error mp_rlock_close(mp_rlock *lock);
 
 MP_END_DECLS
+
+/** @} */
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup named Things with a name
  * Things with a name, for processes that are not each other's parents: what
  * they have in common. A name is there until it is unlinked, also when all who
  * used it have ended (on Windows it goes with its last user, and is in the
@@ -10,6 +11,7 @@
  * One namespace for all kinds: opening a Semaphore by the name of an Event is
  * an error. Two processes that create the same name at once get the same
  * thing; one that is killed while it creates leaves nothing.
+ * @{
  */
 #ifndef MULTIPROC_NAMED_H
 #define MULTIPROC_NAMED_H
@@ -22,15 +24,16 @@ MP_BEGIN_DECLS
  * in it. */
 #define MP_NAME_MAX 200
 
+/** What to do about a name that is there, or is not. */
 typedef enum mp_open_mode {
     MP_OPEN_OR_CREATE,    /**< whichever is needed */
     MP_OPEN_EXISTING,     /**< MP_ENOTFOUND if there is none */
     MP_CREATE_EXCLUSIVELY /**< MP_EEXIST if there is one */
 } mp_open_mode;
 
-/** Zero is the default, NULL is all defaults. */
+/** For what opens by a name. Zero is the default for every field. */
 typedef struct mp_open_options {
-    mp_open_mode mode;
+    mp_open_mode mode; /**< open it, create it, or both */
     /** Of what is created, as chmod() counts them; 0: 0600, this user only.
      * Not used on Windows. */
     unsigned permissions;
@@ -38,7 +41,7 @@ typedef struct mp_open_options {
 
 /** One name that exists. */
 typedef struct mp_named {
-    const char *name;
+    const char *name; /**< in the same block */
     /** "Lock", "RLock", "Semaphore", "Event" ...; "?" if it is another user's,
      * not readable, or damaged. */
     const char *kind;
@@ -54,6 +57,7 @@ typedef struct mp_named {
  * The names that exist, of every process that may be seen, sorted.
  *
  * @param[out] out  one block, to be given to mp_free(); NULL if there is none.
+ * @param[out] count  how many.
  * @return MP_OK, MP_EINVAL, MP_ENOMEM, MP_EMFILE, MP_EACCES, MP_EIO
  * @threads safe. @fork safe.
  */
@@ -82,5 +86,7 @@ MP_API mp_error mp_named_unlink(const char *name);
 MP_API mp_error mp_named_clean(size_t *removed);
 
 MP_END_DECLS
+
+/** @} */
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup pickle Pickle
  * Python's pickle for mp_obj, without processes: what mp_connection_send()
  * writes, and what pickle.dumps() of a Python program gives us to read.
  *
@@ -10,6 +11,7 @@
  * Reading is safe on hostile input: nothing in a pickle runs code, recurses or
  * allocates without bound. Instances of classes we do not know become opaque
  * objects, which only know their class's name.
+ * @{
  */
 #ifndef MULTIPROC_PICKLE_H
 #define MULTIPROC_PICKLE_H
@@ -38,6 +40,7 @@ MP_API mp_error mp_pickle_dumps(const mp_obj *obj, void **data, size_t *size);
  * pickle.loads(data) for protocols 0 to 5; data is one pickle and no more.
  *
  * @param[out] out  a new reference.
+ * @param size  in bytes.
  *
  * @return MP_OK
  * @return MP_EUNPICKLE  no pickle, cut short, bytes left over, an int beyond
@@ -53,5 +56,7 @@ MP_API mp_error mp_pickle_dumps(const mp_obj *obj, void **data, size_t *size);
 MP_API mp_error mp_pickle_loads(const void *data, size_t size, mp_obj **out);
 
 MP_END_DECLS
+
+/** @} */
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup pool Pool
  * Pools of worker processes: multiprocessing.Pool, and ProcessPoolExecutor.
  *
  *     mp_pool *pool;
@@ -28,6 +29,7 @@
  * for its result.
  *
  * At exit of the process that made it a pool is terminated.
+ * @{
  */
 #ifndef MULTIPROC_POOL_H
 #define MULTIPROC_POOL_H
@@ -38,7 +40,9 @@
 
 MP_BEGIN_DECLS
 
+/** Workers, and what they are to do. */
 typedef struct mp_pool mp_pool;
+/** Results that are fetched one by one; see mp_pool_imap(). */
 typedef struct mp_iterator mp_iterator;
 
 /** Which task a free worker takes next. */
@@ -48,16 +52,20 @@ typedef enum mp_pool_order {
     MP_POOL_SHORTEST  /**< the lowest mp_task_options.expected */
 } mp_pool_order;
 
-/** Calls with how many of all items are done, now and then, from the pool's
- * thread, and at the end with done == total. */
+/** Is told how many of all items are done, now and then, in the pool's thread,
+ * and at the end with done == total. */
 typedef void (*mp_progress_function)(void *context, size_t done, size_t total);
-/** A bar on stderr: done/total, rate, time left. Nothing if that is no
- * terminal. @param context  a const char *, what stands before it; may be NULL.
- * Bars of one thread at a time are told apart by context and total, up to four;
- * all are drawn on the line where the cursor is. */
+
+/**
+ * Draws a bar on stderr: done/total, rate, time left. Nothing if that is no
+ * terminal. Bars of one thread at a time are told apart by context and total,
+ * up to four; all are drawn on the line where the cursor is.
+ * @param context  a const char *, what stands before it; may be NULL.
+ * @threads safe; each has its own bars. @fork safe.
+ */
 MP_API void mp_progress_bar(void *context, size_t done, size_t total);
 
-/** Zero is the default for every field. */
+/** For mp_pool_create(). Zero is the default for every field. */
 typedef struct mp_pool_options {
     /** Called in each worker before its first task. If it returns anything but
      * 0, or ends the worker, the pool is broken: all its tasks fail with
@@ -68,8 +76,8 @@ typedef struct mp_pool_options {
     /** After so many tasks a worker ends, and another takes its place; 0:
      * never. */
     size_t max_tasks_per_child;
-    mp_start_method start_method;
-    mp_pool_order order;
+    mp_start_method start_method; /**< of the workers */
+    mp_pool_order order;          /**< what a free worker takes next */
     /** Seconds a task may take: one over it is ended together with its worker
      * and fails with MP_ETIMELIMIT. 0: as long as it likes. */
     double time_limit;
@@ -81,7 +89,7 @@ typedef struct mp_pool_options {
     size_t max_bytes;
 } mp_pool_options;
 
-/** Zero is the default for every field. */
+/** For one call of a pool. Zero is the default for every field. */
 typedef struct mp_task_options {
     /** MP_KWARGS(...), consumed. Not for maps. */
     mp_obj *kwargs;
@@ -89,11 +97,13 @@ typedef struct mp_task_options {
      * in the pool's thread; borrowed. It must not wait for long: other results
      * wait for it. */
     void (*callback)(void *context, mp_obj *value);
+    /** The same for one that has failed. */
     void (*error_callback)(void *context, const mp_failure *failure);
+    /** An mp_progress_function; of maps. */
     void (*progress)(void *context, size_t done, size_t total);
-    void *context; /**< for these */
-    int64_t priority;
-    double expected; /**< seconds */
+    void *context;    /**< for these */
+    int64_t priority; /**< of MP_POOL_PRIORITY: the lowest first */
+    double expected;  /**< of MP_POOL_SHORTEST: seconds */
     /** As the pool's; 0: the pool's; MP_FOREVER: none. */
     double time_limit;
     /** As the pool's; 0: the pool's; MP_NO_RETRY: none. */
@@ -103,6 +113,7 @@ typedef struct mp_task_options {
     size_t in_flight;
 } mp_task_options;
 
+/** For mp_task_options.retries: none, whatever the pool's are. */
 #define MP_NO_RETRY (~0u)
 
 /* -- Making ---------------------------------------------------------------- */
@@ -112,31 +123,58 @@ typedef struct mp_task_options {
  * reached their initializer yet.
  *
  * @param processes  0: mp_cpu_count().
+ * @param options  NULL: all defaults; its initargs are consumed.
  * @param[out] out  the caller owns it: mp_pool_destroy().
- * @return MP_OK; MP_EINVAL; what mp_process_start() returns: then no worker is
- *         left.
+ * @return MP_OK, MP_EINVAL, MP_ENOMEM
+ * @return what mp_process_start() returns: then no worker is left.
  * @threads safe. @fork its own process only: MP_ENOTCHILD elsewhere.
  */
 MP_API mp_error mp_pool_create(mp_pool **out, size_t processes,
                                const mp_pool_options *options);
 
-/* In all that follow: MP_EINVAL, MP_ECLOSED, MP_ENOTCHILD; MP_ETYPE for objects
- * of a wrong type; where tasks are added, MP_ESTATE ("the pool is not running")
- * after close() or terminate(), MP_EBROKEN, MP_ENOMEM. args, items and kwargs
- * are consumed, on failure, too. Where a value is given, out may be NULL.
- * @threads safe. */
-
 /* -- One task -------------------------------------------------------------- */
 
-/** pool.apply(): as mp_pool_apply_async() and mp_future_get(). */
+/**
+ * pool.apply(): as mp_pool_apply_async() and mp_future_get().
+ * @param task  a function: the macro of this name makes an mp_task of it.
+ * @param args  MP_ARGS(...), consumed; NULL for none.
+ * @param[out] out  a new reference; may be NULL.
+ * @return MP_OK
+ * @return what the task has failed with, as mp_future_get().
+ * @return MP_ESTATE  the pool was closed or terminated before.
+ * @return MP_ETYPE  args is no tuple.
+ * @return MP_EBROKEN, MP_EPICKLE, MP_ENOMEM, MP_EINVAL, MP_ECLOSED,
+ *         MP_ENOTCHILD
+ * @threads safe. @fork its own process only.
+ */
 MP_API mp_error mp_pool_apply(mp_pool *pool, mp_task task, mp_obj *args,
                               mp_obj **out);
-/** pool.apply_async(). @param options  NULL: all defaults.
- * @param[out] out  mp_future_close(); may be NULL. */
+
+/**
+ * pool.apply_async().
+ * @param task  a function: the macro of this name makes an mp_task of it.
+ * @param args  MP_ARGS(...), consumed; NULL for none.
+ * @param options  NULL: all defaults; its kwargs are consumed.
+ * @param[out] out  mp_future_close(); may be NULL.
+ * @return MP_OK
+ * @return MP_ESTATE  the pool was closed or terminated before.
+ * @return MP_EBROKEN  its workers can't be started.
+ * @return MP_ETYPE  args is no tuple, or kwargs no dict.
+ * @return MP_EINVAL, MP_ECLOSED, MP_ENOTCHILD, MP_ENOMEM
+ * @threads safe. @fork its own process only.
+ */
 MP_API mp_error mp_pool_apply_async(mp_pool *pool, mp_task task, mp_obj *args,
                                     const mp_task_options *options,
                                     mp_future **out);
-/** executor.submit(). */
+
+/**
+ * executor.submit(): mp_pool_apply_async() without options.
+ * @param task  a function: the macro of this name makes an mp_task of it.
+ * @param args  MP_ARGS(...), consumed; NULL for none.
+ * @param[out] out  mp_future_close(); may be NULL.
+ * @return as mp_pool_apply_async().
+ * @threads safe. @fork its own process only.
+ */
 MP_API mp_error mp_pool_submit(mp_pool *pool, mp_task task, mp_obj *args,
                                mp_future **out);
 
@@ -147,20 +185,66 @@ MP_API mp_error mp_pool_submit(mp_pool *pool, mp_task task, mp_obj *args,
  *
  * All items are worked on. If some fail, the first one's failure is returned.
  *
- * @param items  a list or a tuple.
+ * @param task  a function: the macro of this name makes an mp_task of it.
+ * @param items  a list or a tuple, consumed.
  * @param chunksize  items that travel, and are lost, together; 0: as Python
  *                   does, so that each worker gets four chunks.
- * @param[out] out  a list, in the order of the items.
+ * @param[out] out  a list, in the order of the items; a new reference; may be
+ *                  NULL.
+ * @return MP_OK
+ * @return what the task has failed with, as mp_future_get().
+ * @return MP_ESTATE  the pool was closed or terminated before.
+ * @return MP_ETYPE  items is neither.
+ * @return MP_EBROKEN, MP_EPICKLE, MP_ENOMEM, MP_EINVAL, MP_ECLOSED,
+ *         MP_ENOTCHILD
+ * @threads safe. @fork its own process only.
  */
 MP_API mp_error mp_pool_map(mp_pool *pool, mp_task task, mp_obj *items,
                             size_t chunksize, mp_obj **out);
+
+/**
+ * pool.map_async(): mp_pool_map(), whose list is the future's value.
+ * @param task  a function: the macro of this name makes an mp_task of it.
+ * @param items  a list or a tuple, consumed.
+ * @param chunksize  as mp_pool_map().
+ * @param options  NULL: all defaults; kwargs must be NULL.
+ * @param[out] out  mp_future_close(); may be NULL.
+ * @return MP_OK
+ * @return MP_ESTATE  the pool was closed or terminated before.
+ * @return MP_ETYPE  items is neither.
+ * @return MP_EBROKEN, MP_ENOMEM, MP_EINVAL, MP_ECLOSED, MP_ENOTCHILD
+ * @threads safe. @fork its own process only.
+ */
 MP_API mp_error mp_pool_map_async(mp_pool *pool, mp_task task, mp_obj *items,
                                   size_t chunksize,
                                   const mp_task_options *options,
                                   mp_future **out);
-/** pool.starmap(): each item is a tuple or list of arguments. */
+
+/**
+ * pool.starmap(): as mp_pool_map(), but each item is a tuple or list of
+ * arguments.
+ * @param task  a function: the macro of this name makes an mp_task of it.
+ * @param items  a list or a tuple, consumed.
+ * @param chunksize  as mp_pool_map().
+ * @param[out] out  a list, in the order of the items; a new reference; may be
+ *                  NULL.
+ * @return as mp_pool_map(), and
+ * @return MP_ETYPE  also: an item is neither.
+ * @threads safe. @fork its own process only.
+ */
 MP_API mp_error mp_pool_starmap(mp_pool *pool, mp_task task, mp_obj *items,
                                 size_t chunksize, mp_obj **out);
+
+/**
+ * pool.starmap_async(): mp_pool_starmap(), whose list is the future's value.
+ * @param task  a function: the macro of this name makes an mp_task of it.
+ * @param items  a list or a tuple, consumed.
+ * @param chunksize  as mp_pool_map().
+ * @param options  NULL: all defaults; kwargs must be NULL.
+ * @param[out] out  mp_future_close(); may be NULL.
+ * @return as mp_pool_map_async().
+ * @threads safe. @fork its own process only.
+ */
 MP_API mp_error mp_pool_starmap_async(mp_pool *pool, mp_task task,
                                       mp_obj *items, size_t chunksize,
                                       const mp_task_options *options,
@@ -171,21 +255,50 @@ MP_API mp_error mp_pool_starmap_async(mp_pool *pool, mp_task task,
 /**
  * Where the items of mp_pool_imap() come from, one at a time, called by
  * mp_pool_imap() and mp_iterator_next() only, in their thread.
- * @return MP_OK and a new reference; MP_EEOF: there are no more; any failure
- *         is delivered in the place of the item, and is the end.
+ *
+ * @param[out] item  a new reference.
+ * @return MP_OK
+ * @return MP_EEOF  there are no more.
+ * @return any failure: it is delivered in the place of the item, and is the
+ *         end.
  */
 typedef mp_error (*mp_items_function)(void *context, mp_obj **item);
 
-/** pool.imap(): results in the order of the items. chunksize 0 is 1. */
+/** @{ */
+/**
+ * pool.imap() and pool.imap_unordered(): results one by one, in the order of
+ * the items, or in that in which they are ready.
+ * @param task  a function: the macro of this name makes an mp_task of it.
+ * @param items  a list or a tuple, consumed.
+ * @param chunksize  items that travel together; 0: 1.
+ * @param options  NULL: all defaults; no kwargs, no callbacks.
+ * @param[out] out  the caller owns it: mp_iterator_close().
+ * @return MP_OK
+ * @return MP_ESTATE  the pool was closed or terminated before.
+ * @return MP_ETYPE  items is neither.
+ * @return MP_EBROKEN, MP_ENOMEM, MP_EINVAL, MP_ECLOSED, MP_ENOTCHILD
+ * @threads safe. @fork its own process only.
+ */
 MP_API mp_error mp_pool_imap(mp_pool *pool, mp_task task, mp_obj *items,
                              size_t chunksize, const mp_task_options *options,
                              mp_iterator **out);
-/** pool.imap_unordered(): in the order in which they are ready. */
 MP_API mp_error mp_pool_imap_unordered(mp_pool *pool, mp_task task,
                                        mp_obj *items, size_t chunksize,
                                        const mp_task_options *options,
                                        mp_iterator **out);
-/** The same two, with items that are made on the way. */
+/** @} */
+
+/** @{ */
+/**
+ * The same two, with items that are made on the way, by items(context, ...).
+ * @param task  a function: the macro of this name makes an mp_task of it.
+ * @param items  a function, called in the thread that asks for results.
+ * @param chunksize  items that travel together; 0: 1.
+ * @param options  NULL: all defaults; no kwargs, no callbacks.
+ * @param[out] out  the caller owns it: mp_iterator_close().
+ * @return as mp_pool_imap().
+ * @threads safe. @fork its own process only.
+ */
 MP_API mp_error mp_pool_imap_from(mp_pool *pool, mp_task task,
                                   mp_items_function items, void *context,
                                   size_t chunksize,
@@ -196,66 +309,119 @@ MP_API mp_error mp_pool_imap_unordered_from(mp_pool *pool, mp_task task,
                                             void *context, size_t chunksize,
                                             const mp_task_options *options,
                                             mp_iterator **out);
+/** @} */
+
 /**
  * next(iterator). The failure of an item is returned in its place; the next
  * call gives the next item.
- * @return MP_OK and a new reference; MP_EEOF: StopIteration; MP_TIMED_OUT.
+ * @param timeout  seconds; MP_FOREVER; zero or less only looks.
+ * @param[out] out  a new reference.
+ * @return MP_OK
+ * @return MP_EEOF  there are no more: StopIteration.
+ * @return MP_TIMED_OUT  the next one is not ready yet.
+ * @return MP_EINVAL, MP_ECLOSED, MP_ENOTCHILD
+ * @return what the item failed with, as mp_future_get().
+ * @threads safe: a result goes to one of them. @fork its own process only.
  */
 MP_API mp_error mp_iterator_next(mp_iterator *iterator, double timeout,
                                  mp_obj **out);
-/** What the last one that failed failed with, see mp_failure; index counts the
- * items. Borrowed until the next call. MP_ESTATE: none has. */
+
+/**
+ * What the last one that failed failed with; its index counts the items.
+ * @param[out] failure  borrowed until the next call.
+ * @return MP_OK
+ * @return MP_ESTATE  none has failed.
+ * @return MP_EINVAL, MP_ECLOSED, MP_ENOTCHILD
+ * @threads safe, if no other thread fetches results. @fork its own process
+ *          only.
+ */
 MP_API mp_error mp_iterator_failure(mp_iterator *iterator, mp_failure *failure);
-/** Items that no worker has begun are dropped. Accepts NULL. */
+
+/**
+ * Frees it. Items that no worker has begun are dropped. Accepts NULL.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_ENOTCHILD
+ * @threads no other thread may be using it. @fork its own process only.
+ */
 MP_API mp_error mp_iterator_close(mp_iterator *iterator);
 
 /* -- The end --------------------------------------------------------------- */
 
-/** pool.close(): no more tasks; workers end when all are done. */
+/**
+ * pool.close(): no more tasks; workers end when all are done.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_ENOTCHILD
+ * @threads safe. @fork its own process only.
+ */
 MP_API mp_error mp_pool_close(mp_pool *pool);
-/** pool.terminate(): workers are killed; what is not ready fails with
- * MP_ECANCELLED. Never waits; may be called from callbacks. */
+
+/**
+ * pool.terminate(): workers are killed; what is not ready fails with
+ * MP_ECANCELLED. Never waits; may be called from callbacks.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_ENOTCHILD
+ * @threads safe. @fork its own process only.
+ */
 MP_API mp_error mp_pool_terminate(mp_pool *pool);
-/** pool.join(): until all workers have ended and all callbacks have returned.
- * An iterator whose items were not all begun (in_flight, *_from()) is open
- * work: fetch its results first, or close it.
- * MP_ESTATE: neither close() nor terminate() was called, or it is a callback
- * that calls. @return MP_OK, MP_TIMED_OUT */
+
+/**
+ * pool.join(): until all workers have ended and all callbacks have returned. An
+ * iterator whose items were not all begun (in_flight, imap_from) is open work:
+ * fetch its results first, or close it.
+ * @param timeout  seconds; MP_FOREVER; zero or less only looks.
+ * @return MP_OK, MP_TIMED_OUT
+ * @return MP_ESTATE  neither close() nor terminate() was called, or it is a
+ *                    callback that calls.
+ * @return MP_EINVAL, MP_ECLOSED, MP_ENOTCHILD
+ * @threads safe. @fork its own process only.
+ */
 MP_API mp_error mp_pool_join(mp_pool *pool, double timeout);
-/** Terminates it unless it has been joined, waits for that, and frees it.
- * Futures and iterators stay usable. Accepts NULL. MP_ESTATE: in a callback. */
+
+/**
+ * Terminates it unless it has been joined, waits for that, and frees it.
+ * Futures and iterators stay usable. Accepts NULL.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_ENOTCHILD
+ * @return MP_ESTATE  it is a callback that calls.
+ * @threads no other thread may be using it. @fork its own process only.
+ */
 MP_API mp_error mp_pool_destroy(mp_pool *pool);
 
 /* -- Seeing it work -------------------------------------------------------- */
 
+/** What a worker is doing. */
 typedef enum mp_worker_state {
     MP_WORKER_STARTING, /**< not through with its initializer yet */
-    MP_WORKER_IDLE,
-    MP_WORKER_BUSY,
-    MP_WORKER_DEAD /**< another one is to take its place */
+    MP_WORKER_IDLE,     /**< waits for a task */
+    MP_WORKER_BUSY,     /**< has one */
+    MP_WORKER_DEAD      /**< another one is to take its place */
 } mp_worker_state;
 
+/** One worker at one moment. */
 typedef struct mp_worker_stats {
-    int64_t pid;
-    mp_worker_state state;
-    uint64_t tasks_done; /**< by this one */
-    unsigned restarts;   /**< how many had its place before */
-    double busy_since;   /**< mp_monotonic() when its task began; 0: no task */
+    int64_t pid;           /**< 0: it is not started */
+    mp_worker_state state; /**< what it is doing */
+    uint64_t tasks_done;   /**< by this one */
+    unsigned restarts;     /**< how many had its place before */
+    double busy_since; /**< mp_monotonic() when its task began; 0: no task */
 } mp_worker_stats;
 
+/** A pool at one moment. */
 typedef struct mp_pool_stats {
-    size_t workers;
+    size_t workers;         /**< how many there are to be */
     uint64_t tasks_done;    /**< chunks of maps count as one */
     uint64_t tasks_running; /**< that workers have */
-    uint64_t tasks_waiting;
+    uint64_t tasks_waiting; /**< for a worker */
     uint64_t workers_died; /**< killed, crashed, or ended without being asked */
 } mp_pool_stats;
 
-/** @param workers  room for capacity; NULL: only *stats. */
+/**
+ * What the pool does at this moment.
+ * @param[out] stats  of all workers.
+ * @param[out] workers  of each, room for capacity of them; NULL: only stats.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_ENOTCHILD
+ * @threads safe. @fork its own process only.
+ */
 MP_API mp_error mp_pool_get_stats(mp_pool *pool, mp_pool_stats *stats,
                                   mp_worker_stats *workers, size_t capacity);
 
-/* The functions above, given a plain function. */
+/** @cond the functions above, given a plain function */
 #define mp_pool_apply(pool, task, ...) \
     (mp_pool_apply)((pool), MP_TASK(task), __VA_ARGS__)
 #define mp_pool_apply_async(pool, task, ...) \
@@ -278,7 +444,10 @@ MP_API mp_error mp_pool_get_stats(mp_pool *pool, mp_pool_stats *stats,
     (mp_pool_imap_from)((pool), MP_TASK(task), __VA_ARGS__)
 #define mp_pool_imap_unordered_from(pool, task, ...) \
     (mp_pool_imap_unordered_from)((pool), MP_TASK(task), __VA_ARGS__)
+/** @endcond */
 
 MP_END_DECLS
+
+/** @} */
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup queue Queues
  * Queues in shared memory: multiprocessing.Queue, JoinableQueue and SimpleQueue
  * are one thing here, and so are the orders of the queue module: first in first
  * out, last in first out, by priority, and with two ends.
@@ -36,6 +37,7 @@
  * returned and that nobody has taken, in their order. A crash of the machine
  * may lose what mp_queue_sync() has not written; then opening it is MP_EPROTO
  * if what is there makes no sense.
+ * @{
  */
 #ifndef MULTIPROC_QUEUE_H
 #define MULTIPROC_QUEUE_H
@@ -44,6 +46,7 @@
 
 MP_BEGIN_DECLS
 
+/** Which item is got next. */
 typedef enum mp_queue_order {
     MP_QUEUE_FIFO,     /**< queue.Queue */
     MP_QUEUE_LIFO,     /**< queue.LifoQueue */
@@ -51,9 +54,9 @@ typedef enum mp_queue_order {
     MP_QUEUE_DEQUE     /**< collections.deque: *_front and *_back */
 } mp_queue_order;
 
-/** Zero is the default, NULL is all defaults. */
+/** For what makes or opens a queue. Zero is the default for every field. */
 typedef struct mp_queue_options {
-    mp_queue_order order;
+    mp_queue_order order; /**< which item is got next */
     /** What a process took and has not acknowledged (mp_queue_task_done()) when
      * it dies goes back to where it came from, and is given to another. */
     bool redeliver;
@@ -74,25 +77,41 @@ typedef struct mp_queue_options {
  *
  * @param maxsize  how many items there are at most; 0: as memory allows.
  * @param[out] out  the caller owns it: mp_queue_close().
+ * @param options  NULL: all defaults.
  * @return MP_OK, MP_EINVAL, MP_ENOMEM, MP_EMFILE, MP_ENOSPC
  * @return MP_EOVERFLOW  max_bytes are beyond what memory can have.
  * @threads safe. @fork safe.
  */
 MP_API mp_error mp_queue_create(mp_queue **out, size_t maxsize,
                                 const mp_queue_options *options);
-/** The one of that name. maxsize and options count if it is new; of one that
- * exists, order and redeliver must be the same (MP_EEXIST), except with
- * MP_OPEN_EXISTING. */
+
+/**
+ * The queue of that name; see named.h. maxsize and options count if it is new;
+ * of one that exists, order and redeliver must be the same, except with
+ * MP_OPEN_EXISTING.
+ * @param maxsize  as mp_queue_create().
+ * @param options  NULL: all defaults.
+ * @param[out] out  the caller owns it: mp_queue_close().
+ * @return as mp_queue_create() and mp_lock_open(), and
+ * @return MP_EEXIST  also: one exists with another order or redeliver.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_open(mp_queue **out, const char *name, size_t maxsize,
                               const mp_queue_options *options);
-/** The one in that file. */
+
+/**
+ * The queue in that file; otherwise as mp_queue_open().
+ * @param path  relative to the working directory; on Windows, too, UTF-8.
+ * @param maxsize  as mp_queue_create().
+ * @param options  NULL: all defaults.
+ * @param[out] out  the caller owns it: mp_queue_close().
+ * @return as mp_queue_open(), and
+ * @return MP_EPROTO  the file is cut short, damaged, or no such file at all.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_open_file(mp_queue **out, const char *path,
                                    size_t maxsize,
                                    const mp_queue_options *options);
-
-/* In all that follow: MP_EINVAL, MP_ECLOSED, MP_EPROCLIM; MP_EPROTO if it is
- * damaged. timeout: seconds; MP_FOREVER; 0 or less: put_nowait, get_nowait.
- * @threads safe. @fork safe. */
 
 /* -- Objects --------------------------------------------------------------- */
 
@@ -102,6 +121,7 @@ MP_API mp_error mp_queue_open_file(mp_queue **out, const char *path,
  * equal ones the one that was put first.
  *
  * @param item  consumed.
+ * @param timeout  seconds; MP_FOREVER; zero or less: put_nowait().
  * @return MP_OK
  * @return MP_FULL  it stayed full for so long: queue.Full.
  * @return MP_EPICKLE  it can't travel.
@@ -109,11 +129,16 @@ MP_API mp_error mp_queue_open_file(mp_queue **out, const char *path,
  * @return MP_ENOSPC  it can never fit into max_bytes, or does not now and there
  *                    is no maxsize; or memory is short.
  * @return MP_ESHUTDOWN  mp_queue_shutdown() was called.
+ * @return MP_EINVAL, MP_ECLOSED, MP_EPROCLIM, MP_ENOMEM
+ * @return MP_EPROTO  the queue is damaged.
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_queue_put(mp_queue *queue, mp_obj *item, double timeout);
+
 /**
  * queue.get(timeout=timeout).
  *
+ * @param timeout  seconds; MP_FOREVER; zero or less: get_nowait().
  * @param[out] out  a new reference.
  * @return MP_OK
  * @return MP_EMPTY  nothing came for so long: queue.Empty.
@@ -121,70 +146,171 @@ MP_API mp_error mp_queue_put(mp_queue *queue, mp_obj *item, double timeout);
  * @return MP_EUNPICKLE  it is no object we know; it is consumed.
  * @return MP_ENOMEM  memory is short; it is consumed, as in Python. What gets
  *                    bytes takes nothing then.
+ * @return MP_EINVAL, MP_ECLOSED, MP_EPROCLIM
+ * @return MP_EPROTO  the queue is damaged.
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_queue_get(mp_queue *queue, double timeout, mp_obj **out);
-/** put(item, block=False) and get(block=False). */
+
+/**
+ * queue.put_nowait(item): mp_queue_put() with a timeout of 0.
+ * @param item  consumed.
+ * @return as mp_queue_put().
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_put_nowait(mp_queue *queue, mp_obj *item);
+
+/**
+ * queue.get_nowait(): mp_queue_get() with a timeout of 0.
+ * @param[out] out  a new reference.
+ * @return as mp_queue_get().
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_get_nowait(mp_queue *queue, mp_obj **out);
 
-/** The two ends of MP_QUEUE_DEQUE: appendleft() and pop(). put() is at the
- * back, get() at the front. MP_ESTATE: of another order. */
+/**
+ * deque.appendleft(): puts at the front of an MP_QUEUE_DEQUE; put() is at the
+ * back.
+ * @param item  consumed.
+ * @param timeout  seconds; MP_FOREVER; zero or less does not wait.
+ * @return as mp_queue_put(), and
+ * @return MP_ESTATE  it is of another order.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_put_front(mp_queue *queue, mp_obj *item,
                                    double timeout);
+
+/**
+ * deque.pop(): gets from the back of an MP_QUEUE_DEQUE; get() is at the front.
+ * @param timeout  seconds; MP_FOREVER; zero or less does not wait.
+ * @param[out] out  a new reference.
+ * @return as mp_queue_get(), and
+ * @return MP_ESTATE  it is of another order.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_get_back(mp_queue *queue, double timeout,
                                   mp_obj **out);
 
 /* -- Counts ---------------------------------------------------------------- */
 
-/** queue.qsize(): exact, at one moment. 0 if it is closed. */
+/**
+ * queue.qsize(): how many items there are, exact, at one moment. 0 if it is
+ * closed.
+ * @threads safe. @fork safe.
+ */
 MP_API size_t mp_queue_qsize(mp_queue *queue);
+
+/** @{ */
+/**
+ * queue.empty() and queue.full(), at one moment.
+ * @threads safe. @fork safe.
+ */
 MP_API bool mp_queue_empty(mp_queue *queue);
 MP_API bool mp_queue_full(mp_queue *queue);
+/** @} */
 
 /* -- Tasks: JoinableQueue -------------------------------------------------- */
 
-/** What this process got first and has not acknowledged yet is done.
- * @return MP_ESTATE  called more often than there were items: ValueError. */
-MP_API mp_error mp_queue_task_done(mp_queue *queue);
 /**
- * Until every item that was put has been acknowledged.
+ * queue.task_done(): what this process got first and has not acknowledged yet
+ * is done.
+ * @return MP_OK
+ * @return MP_ESTATE  called more often than there were items: ValueError.
+ * @return MP_EINVAL, MP_ECLOSED, MP_EPROCLIM
+ * @return MP_EPROTO  the queue is damaged.
+ * @threads safe. @fork safe; what the parent got is the parent's.
+ */
+MP_API mp_error mp_queue_task_done(mp_queue *queue);
+
+/**
+ * queue.join(): until every item that was put has been acknowledged.
+ * @param timeout  seconds; MP_FOREVER; zero or less only looks.
  * @return MP_OK
  * @return MP_OWNER_DIED  so it is, but some were taken by processes that have
- *                        died before they acknowledged them. Never with
- *                        redeliver.
- * @return MP_TIMED_OUT
+ *                       died before they acknowledged them. Never with
+ *                       redeliver.
+ * @return MP_TIMED_OUT  some have not.
+ * @return MP_EINVAL, MP_ECLOSED, MP_EPROCLIM
+ * @return MP_EPROTO  the queue is damaged.
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_queue_join(mp_queue *queue, double timeout);
 
 /* -- Bytes ----------------------------------------------------------------- */
 
-/** Copies size bytes; 0 is an item, too. In a priority queue their key is 0. */
+/**
+ * Puts a copy of size bytes at data; 0 is an item, too. In a priority queue
+ * their key is 0.
+ * @param timeout  seconds; MP_FOREVER; zero or less does not wait.
+ * @return as mp_queue_put(), but for MP_EPICKLE.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_put_bytes(mp_queue *queue, const void *data,
                                    size_t size, double timeout);
-/** With that key; MP_ESTATE unless it is a priority queue. */
+
+/**
+ * Puts a copy of size bytes at data with a key of their own.
+ * @param priority  the smallest is got first.
+ * @param timeout  seconds; MP_FOREVER; zero or less does not wait.
+ * @return as mp_queue_put_bytes(), and
+ * @return MP_ESTATE  it is no priority queue.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_put_bytes_priority(mp_queue *queue, int64_t priority,
                                             const void *data, size_t size,
                                             double timeout);
-/** @param[out] data  malloc'ed, terminated by a zero byte that does not count;
- *                    free with mp_free(). */
+
+/**
+ * Gets an item of bytes.
+ * @param timeout  seconds; MP_FOREVER; zero or less does not wait.
+ * @param[out] data  malloc'ed, terminated by a zero byte that does not count;
+ *                   free with mp_free().
+ * @param[out] size  in bytes.
+ * @return as mp_queue_get(), but for MP_EUNPICKLE, and
+ * @return MP_ETYPE  the next item is an object; it stays where it is.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_get_bytes(mp_queue *queue, double timeout, void **data,
                                    size_t *size);
-/** @param[out] size  of the item. With MP_EOVERFLOW: what it needs; it stays
- *                    where it is. */
+
+/**
+ * Gets an item of bytes into the caller's memory.
+ * @param capacity  of the memory at data, in bytes.
+ * @param[out] size  of the item. With MP_EOVERFLOW: what it needs.
+ * @param timeout  seconds; MP_FOREVER; zero or less does not wait.
+ * @return as mp_queue_get_bytes(), and
+ * @return MP_EOVERFLOW  capacity is too small; it stays where it is.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_get_bytes_into(mp_queue *queue, void *data,
                                         size_t capacity, size_t *size,
                                         double timeout);
 
 /**
- * All of them or, at the end of time or of room, the first *done of them:
- * MP_OK if at least one was put. They are in a row, without others' between
- * those that found room at once.
+ * Puts all of them or, at the end of time or of room, the first of them. They
+ * are in a row, without others' between those that found room at once.
+ * @param items  count of them; copied.
+ * @param[out] done  how many were put.
+ * @param timeout  seconds for all; MP_FOREVER; zero or less does not wait.
+ * @return MP_OK  at least one was put, or count is 0.
+ * @return otherwise as mp_queue_put_bytes(); none was put.
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_queue_put_many(mp_queue *queue, const mp_bytes *items,
                                   size_t count, size_t *done, double timeout);
-/** The bytes of up to count items, one after the other, in the caller's memory:
- * as many as are there and fit. items[i].data points into it. MP_EOVERFLOW: not
- * even the first fits; *done is 0. */
+
+/**
+ * Gets the bytes of up to count items, as many as are there and fit.
+ * @param data  the caller's memory, where they lie one after the other.
+ * @param capacity  of that, in bytes.
+ * @param[out] items  count of them; those that were got point into data.
+ * @param[out] done  how many were got.
+ * @param timeout  seconds for the first; MP_FOREVER; zero or less does not
+ *                 wait.
+ * @return as mp_queue_get_bytes(), and
+ * @return MP_EOVERFLOW  not even the first fits; *done is 0.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_get_many(mp_queue *queue, void *data, size_t capacity,
                                   mp_bytes *items, size_t count, size_t *done,
                                   double timeout);
@@ -194,40 +320,103 @@ MP_API mp_error mp_queue_get_many(mp_queue *queue, void *data, size_t capacity,
 /** Room in the queue's own memory (up to 8 KiB: in this process's, and copied
  * on the way), or an item there. One at a time for each thread that has one. */
 typedef struct mp_queue_slot {
-    void *data; /**< 64-byte aligned */
-    size_t size;
+    void *data;     /**< 64-byte aligned */
+    size_t size;    /**< in bytes */
     uint64_t place; /**< the library's own */
 } mp_queue_slot;
 
-/** Room for an item of size bytes, that nobody else sees before commit(). It
- * does not count for maxsize until then. */
+/**
+ * Room for an item, that nobody else sees before mp_queue_commit(). It does not
+ * count for maxsize until then.
+ * @param size  in bytes.
+ * @param[out] slot  to be given to commit() or abandon().
+ * @return MP_OK
+ * @return MP_FULL  there is no such room now, in a queue that has a maxsize.
+ * @return MP_ENOSPC  there is none now, without a maxsize; or there never is.
+ * @return MP_EINVAL, MP_ECLOSED, MP_EPROCLIM, MP_ENOMEM
+ * @return MP_EPROTO  the queue is damaged.
+ * @threads one slot at a time for each. @fork the slot is the parent's.
+ */
 MP_API mp_error mp_queue_reserve(mp_queue *queue, size_t size,
                                  mp_queue_slot *slot);
-/** Puts it; slot->size may have become less. On MP_FULL the slot is as it
- * was. */
+
+/**
+ * Puts what was reserved.
+ * @param slot  its size may have become less; on MP_FULL it is as it was.
+ * @param timeout  seconds; MP_FOREVER; zero or less does not wait.
+ * @return as mp_queue_put_bytes(), and
+ * @return MP_ESTATE  there is nothing in the slot, or an item that was got.
+ * @return MP_EINVAL  also: it is another queue's, or its size has grown.
+ * @threads the one that has reserved it. @fork the slot is the parent's.
+ */
 MP_API mp_error mp_queue_commit(mp_queue *queue, mp_queue_slot *slot,
                                 double timeout);
-/** Gives the room back. */
+
+/**
+ * Gives the room of a slot back.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_EPROCLIM
+ * @return MP_ESTATE  there is nothing in the slot.
+ * @threads the one that has reserved it. @fork the slot is the parent's.
+ */
 MP_API mp_error mp_queue_abandon(mp_queue *queue, mp_queue_slot *slot);
-/** Takes an item of bytes; its memory stays the caller's until consume(). */
+
+/**
+ * Takes an item of bytes; its memory stays the caller's until
+ * mp_queue_consume().
+ * @param timeout  seconds; MP_FOREVER; zero or less does not wait.
+ * @param[out] slot  where it is.
+ * @return as mp_queue_get_bytes().
+ * @threads one slot at a time for each. @fork the slot is the parent's.
+ */
 MP_API mp_error mp_queue_peek(mp_queue *queue, double timeout,
                               mp_queue_slot *slot);
+
+/**
+ * Gives the memory of an item back.
+ * @param slot  what mp_queue_peek() gave.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_EPROCLIM
+ * @return MP_ESTATE  there is nothing in the slot.
+ * @threads the one that has it. @fork the slot is the parent's.
+ */
 MP_API mp_error mp_queue_consume(mp_queue *queue, mp_queue_slot *slot);
 
 /* -- The end --------------------------------------------------------------- */
 
-/** queue.shutdown(): no more puts; gets until it is empty, then MP_ESHUTDOWN.
- * is_immediate: it is emptied now, and all of it counts as done. Python's
- * queue.Queue has it since 3.13. */
+/**
+ * queue.shutdown(): no more puts; gets until it is empty, then MP_ESHUTDOWN.
+ * Python's queue.Queue has it since 3.13.
+ * @param is_immediate  it is emptied now, and all of it counts as done.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_EPROCLIM
+ * @return MP_EPROTO  the queue is damaged.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_shutdown(mp_queue *queue, bool is_immediate);
-/** How often what this thread got last was given out: 1 without redeliver, or
- * the first time. */
+
+/**
+ * How often what this thread got last was given out: 1 without redeliver, or
+ * the first time.
+ * @return 0 if it is closed.
+ * @threads of the calling thread. @fork safe.
+ */
 MP_API unsigned mp_queue_deliveries(mp_queue *queue);
-/** Until what is in the file has reached the disk. MP_ENOTSUP: no file. */
+
+/**
+ * Returns when what is in the file has reached the disk.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_EIO
+ * @return MP_ENOTSUP  it is in no file.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_queue_sync(mp_queue *queue);
-/** Only this process's use of it ends. Accepts NULL. */
+
+/**
+ * Ends this process's use of it, and no other's. Accepts NULL.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED
+ * @threads no other thread may be using it. @fork safe.
+ */
 MP_API mp_error mp_queue_close(mp_queue *queue);
 
 MP_END_DECLS
+
+/** @} */
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup semaphore Semaphore
  * Semaphore and BoundedSemaphore: a number of permits, for processes and
  * threads. Anybody may release, also who never acquired.
  *
  * A permit is nobody's: a process that is killed, or ends, does not give back
  * what it took. Where that matters, use a Lock, or let whoever starts the
  * workers release for those that die.
+ * @{
  */
 #ifndef MULTIPROC_SEMAPHORE_H
 #define MULTIPROC_SEMAPHORE_H
@@ -30,16 +32,26 @@ MP_BEGIN_DECLS
  */
 MP_API mp_error mp_semaphore_create(mp_semaphore **out, int64_t value);
 
-/** The same, that never holds more than value: releasing is MP_ESTATE then. */
+/**
+ * The same, that never holds more than value: releasing is MP_ESTATE then.
+ * @param[out] out  the caller owns it: mp_semaphore_close().
+ * @return as mp_semaphore_create().
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_bounded_semaphore_create(mp_semaphore **out, int64_t value);
 
+/** @{ */
 /**
  * The semaphore of that name; see named.h. On Windows this is a semaphore of
  * the system's: CreateSemaphoreW. One that exists must have been created with
  * the same value and bound, except with MP_OPEN_EXISTING.
  *
- * @return as mp_semaphore_create() and mp_lock_open()
+ * @param value  as mp_semaphore_create(), mp_bounded_semaphore_create().
+ * @param options  NULL: open it, or create it.
+ * @param[out] out  the caller owns it: mp_semaphore_close().
+ * @return as mp_semaphore_create() and mp_lock_open(), and
  * @return MP_EEXIST  also: it was created with another value or bound.
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_semaphore_open(mp_semaphore **out, const char *name,
                                   int64_t value,
@@ -47,6 +59,7 @@ MP_API mp_error mp_semaphore_open(mp_semaphore **out, const char *name,
 MP_API mp_error mp_bounded_semaphore_open(mp_semaphore **out, const char *name,
                                           int64_t value,
                                           const mp_open_options *options);
+/** @} */
 
 /**
  * Waits for a permit and takes it.
@@ -67,16 +80,34 @@ MP_API mp_error mp_semaphore_acquire(mp_semaphore *semaphore, double timeout);
  * @threads safe; async-signal-safe on POSIX. @fork safe.
  */
 MP_API mp_error mp_semaphore_release(mp_semaphore *semaphore);
-/** Gives count permits, all or none. count 0: MP_EINVAL. */
+
+/**
+ * Gives count permits, all or none.
+ * @param count  not 0.
+ * @return as mp_semaphore_release(), and
+ * @return MP_EINVAL  also: count is 0.
+ * @threads safe; async-signal-safe on POSIX. @fork safe.
+ */
 MP_API mp_error mp_semaphore_release_many(mp_semaphore *semaphore,
                                           uint32_t count);
 
-/** How many permits there are at this moment. MP_OK, MP_EINVAL, MP_ECLOSED */
+/**
+ * How many permits there are.
+ * @param[out] out  as it is at this moment.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_semaphore_get_value(mp_semaphore *semaphore, int64_t *out);
 
-/** As mp_lock_close(). */
+/**
+ * This process does not use it any more; others still may. Accepts NULL.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED
+ * @threads no other thread may be using it. @fork safe.
+ */
 MP_API mp_error mp_semaphore_close(mp_semaphore *semaphore);
 
 MP_END_DECLS
+
+/** @} */
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup shareable_list ShareableList
  * ShareableList: a list of fixed length in SharedMemory, in CPython's layout,
  * so that Python reads and writes it, too. Items are None, bool, int, float,
  * str and bytes. A str or bytes can be replaced by one that fits the room that
@@ -21,6 +22,7 @@
  *   None. A Python that reads just then may see a mixture, as it does of what
  *   another Python writes; here it could only be of a str or bytes that is
  *   replaced twice while it is read.
+ * @{
  */
 #ifndef MULTIPROC_SHAREABLE_LIST_H
 #define MULTIPROC_SHAREABLE_LIST_H
@@ -34,6 +36,7 @@ MP_BEGIN_DECLS
  *
  * @param sequence  a list or tuple, which is consumed.
  * @param name  NULL: one is made up.
+ * @param[out] out  the caller owns it: mp_shareable_list_close().
  * @return as mp_shared_memory_create(), and
  * @return MP_ETYPE  an item, or sequence itself, is of another type.
  * @return MP_EINVAL  a str or bytes ends with NUL.
@@ -45,52 +48,111 @@ MP_API mp_error mp_shareable_list_create(mp_shareable_list **out,
 /**
  * One that exists: ShareableList(name=name).
  *
- * @return as mp_shared_memory_open(); MP_EPROTO: this is no ShareableList.
+ * @param[out] out  the caller owns it: mp_shareable_list_close().
+ * @return as mp_shared_memory_open(), and
+ * @return MP_EPROTO  this is no ShareableList.
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_shareable_list_open(mp_shareable_list **out,
                                        const char *name);
 
+/**
+ * len(self). 0 if it is closed.
+ * @threads safe. @fork safe.
+ */
 MP_API size_t mp_shareable_list_length(const mp_shareable_list *list);
 
 /**
- * An item; a negative index counts from the end.
+ * self[index]; a negative index counts from the end.
  *
  * @return a new reference; the error object MP_EINDEX, MP_EPROTO (it is
- *         damaged), MP_ECLOSED ...
+ *         damaged), MP_ECLOSED, MP_EINVAL or MP_ENOMEM.
+ * @threads safe, but see the caveats. @fork safe.
  */
 MP_API mp_obj *mp_shareable_list_get(const mp_shareable_list *list,
                                      int64_t index);
+
 /**
- * Replaces an item by one of any type; obj is consumed.
+ * self[index] = obj: replaces an item by one of any type.
  *
+ * @param obj  consumed.
  * @return MP_OK, MP_EINDEX, MP_ETYPE, MP_ECLOSED, MP_EPROTO
  * @return MP_EOVERFLOW  a str or bytes is longer than the room there is.
  * @return MP_EINVAL  it ends with NUL.
+ * @threads one at a time for each item. @fork safe.
  */
 MP_API mp_error mp_shareable_list_set(mp_shareable_list *list, int64_t index,
                                       mp_obj *obj);
-/** How many items equal obj, which is consumed. */
+
+/**
+ * self.count(obj): how many items equal it.
+ * @param obj  consumed.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_EPROTO, MP_ENOMEM
+ * @threads safe, but see the caveats. @fork safe.
+ */
 MP_API mp_error mp_shareable_list_count(const mp_shareable_list *list,
                                         mp_obj *obj, size_t *count);
-/** Where the first is that equals obj, which is consumed. MP_ENOTFOUND. */
+
+/**
+ * self.index(obj): where the first is that equals it.
+ * @param obj  consumed.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_EPROTO, MP_ENOMEM
+ * @return MP_ENOTFOUND  none does.
+ * @threads safe, but see the caveats. @fork safe.
+ */
 MP_API mp_error mp_shareable_list_index(const mp_shareable_list *list,
                                         mp_obj *obj, size_t *index);
-/** list(self): a new reference to a list. */
+
+/**
+ * list(self).
+ * @return a new reference to a list; the error object MP_EPROTO, MP_ECLOSED,
+ *         MP_EINVAL or MP_ENOMEM.
+ * @threads safe, but see the caveats. @fork safe.
+ */
 MP_API mp_obj *mp_shareable_list_items(const mp_shareable_list *list);
-/** Python's format: "q8sd", as struct would pack it; mp_free(). MP_EPROTO */
+
+/**
+ * self.format: "q8sd", as struct would pack it.
+ * @param[out] out  free with mp_free().
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_EPROTO, MP_ENOMEM
+ * @threads safe, but see the caveats. @fork safe.
+ */
 MP_API mp_error mp_shareable_list_format(const mp_shareable_list *list,
                                          char **out);
-/** "ShareableList([1, 'a'], name='psm_...')"; mp_free(). */
+
+/**
+ * repr(self): "ShareableList([1, 'a'], name='psm_...')".
+ * @param[out] out  free with mp_free().
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_EPROTO, MP_ENOMEM
+ * @threads safe, but see the caveats. @fork safe.
+ */
 MP_API mp_error mp_shareable_list_repr(const mp_shareable_list *list,
                                        char **out);
-/** The memory it is in. Borrowed: it is closed with the list. */
+
+/**
+ * self.shm: the memory it is in.
+ * @return borrowed: it is closed with the list; NULL if that is closed.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_shared_memory *
 mp_shareable_list_memory(const mp_shareable_list *list);
-/** As mp_shared_memory_unlink(). */
+
+/**
+ * Removes the name; as mp_shared_memory_unlink().
+ * @return MP_OK, MP_ENOTFOUND, MP_EACCES, MP_EINVAL, MP_ECLOSED
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_shareable_list_unlink(mp_shareable_list *list);
-/** Accepts NULL. */
+
+/**
+ * This process does not use it any more. Accepts NULL.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED
+ * @threads no other thread may be using it. @fork safe.
+ */
 MP_API mp_error mp_shareable_list_close(mp_shareable_list *list);
 
 MP_END_DECLS
+
+/** @} */
 
 #endif

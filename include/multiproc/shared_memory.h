@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup shared_memory SharedMemory
  * SharedMemory: bytes with a name, for processes that are not each other's
  * parents, Python's among them. The memory holds nothing but the user's bytes,
  * and has CPython's names.
@@ -22,6 +23,7 @@
  *
  * As an argument or through a pipe it travels by its name, as in Python, and
  * must exist when it arrives; a Python at the other end has a SharedMemory.
+ * @{
  */
 #ifndef MULTIPROC_SHARED_MEMORY_H
 #define MULTIPROC_SHARED_MEMORY_H
@@ -51,6 +53,7 @@ MP_API mp_error mp_shared_memory_create(mp_shared_memory **out,
 /**
  * Memory that exists: SharedMemory(name).
  *
+ * @param[out] out  the caller owns it: mp_shared_memory_close().
  * @return MP_OK, MP_EINVAL, MP_ENOMEM, MP_EMFILE, MP_EACCES
  * @return MP_ENOTFOUND  there is none of that name.
  * @return MP_ENOSPC  others have made it without reserving it, and there is not
@@ -60,11 +63,26 @@ MP_API mp_error mp_shared_memory_create(mp_shared_memory **out,
  */
 MP_API mp_error mp_shared_memory_open(mp_shared_memory **out, const char *name);
 
-/** Python's buf: where it is in this process. NULL if closed. */
+/**
+ * Python's buf: where it is in this process.
+ * @return NULL if it is closed.
+ * @threads safe; what is in it is the caller's to guard. @fork mapped in the
+ *          child as in the parent.
+ */
 MP_API void *mp_shared_memory_data(mp_shared_memory *memory);
-/** In bytes. What Python created is whole pages long on macOS and Windows. */
+
+/**
+ * Its size in bytes; 0 if it is closed. What Python created is whole pages long
+ * on macOS and Windows.
+ * @threads safe. @fork safe.
+ */
 MP_API size_t mp_shared_memory_size(const mp_shared_memory *memory);
-/** Without a leading '/'; "" if closed. Valid until it is closed. */
+
+/**
+ * Its name, without a leading '/'.
+ * @return valid until it is closed; "" if it is.
+ * @threads safe. @fork safe.
+ */
 MP_API const char *mp_shared_memory_name(const mp_shared_memory *memory);
 
 /**
@@ -76,10 +94,15 @@ MP_API const char *mp_shared_memory_name(const mp_shared_memory *memory);
  */
 MP_API mp_error mp_shared_memory_unlink(mp_shared_memory *memory);
 
-/** This process does not use it any more. Accepts NULL.
- * @return MP_OK, MP_EINVAL, MP_ECLOSED */
+/**
+ * This process does not use it any more. Accepts NULL.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED
+ * @threads no other thread may be using it. @fork safe.
+ */
 MP_API mp_error mp_shared_memory_close(mp_shared_memory *memory);
 
 MP_END_DECLS
+
+/** @} */
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup value Value and Array
  * Value and Array: numbers, characters and structs that processes share.
  *
  *     mp_value *n;
@@ -37,6 +38,7 @@
  * A file must not be made shorter by other programs while it is in use: the
  * system ends who touches what was cut off. It is for machines of the same
  * kind: sizes and byte order are those of whoever made it, which is checked.
+ * @{
  */
 #ifndef MULTIPROC_VALUE_H
 #define MULTIPROC_VALUE_H
@@ -46,14 +48,14 @@
 
 MP_BEGIN_DECLS
 
-/** For Value and Array. Zero is the default, NULL is all defaults. */
+/** For Value and Array. Zero is the default for every field. */
 typedef struct mp_value_options {
     /** Python's lock=False: no lock; acquire() is MP_ENOTSUP then. */
     bool has_no_lock;
     /** One of these, instead of an RLock of its own: several may share it.
      * Not for what is opened by name or in a file. */
     mp_lock *lock;
-    mp_rlock *rlock;
+    mp_rlock *rlock; /**< the same */
     /** Array: how long it may ever grow, in items; 0: as it is. Where the
      * system can't reserve later (macOS; what has a name or is in a file on
      * Windows), all of it is reserved at once. What exists already has its
@@ -73,6 +75,7 @@ typedef struct mp_value_options {
  *
  * @param initial  what it holds at first: type.size bytes; NULL: zeros.
  * @param[out] out  the caller owns it: mp_value_close().
+ * @param options  NULL: all defaults.
  * @return MP_OK, MP_ENOMEM, MP_EMFILE
  * @return MP_EINVAL  the type is none, its fields don't fit its size, or two
  *                    locks are given; it is aligned to more than 4096 bytes.
@@ -86,50 +89,85 @@ MP_API mp_error mp_value_create(mp_value **out, mp_ctype type,
 /**
  * The Value of that name, which holds initial if it is new; see named.h.
  *
+ * @param type  of one that exists, the same.
+ * @param initial  type.size bytes; NULL: zeros.
+ * @param options  NULL: all defaults.
+ * @param[out] out  the caller owns it: mp_value_close().
  * @return as mp_value_create(), and
  * @return MP_ETYPE  it is of another type, or of another kind.
  * @return MP_ENOTFOUND, MP_EEXIST  by options->open.mode
  * @return MP_EACCES, MP_EPROTO, MP_EVERSION  as mp_lock_open()
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_value_open(mp_value **out, const char *name, mp_ctype type,
                               const void *initial,
                               const mp_value_options *options);
 
 /**
- * The Value in that file.
+ * The Value in that file; otherwise as mp_value_open().
  *
  * @param path  relative to the working directory; on Windows, too, UTF-8.
- * @return as mp_value_open(); MP_EPROTO: the file is cut short, damaged, or
- *         no such file at all.
+ * @param type  of one that exists, the same.
+ * @param initial  type.size bytes; NULL: zeros.
+ * @param options  NULL: all defaults.
+ * @param[out] out  the caller owns it: mp_value_close().
+ * @return as mp_value_open(), and
+ * @return MP_EPROTO  the file is cut short, damaged, or no such file at all.
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_value_open_file(mp_value **out, const char *path,
                                    mp_ctype type, const void *initial,
                                    const mp_value_options *options);
 
-/** Where its bytes are, for MP_VALUE(). NULL if closed. */
+/**
+ * Where its bytes are, for MP_VALUE().
+ * @return NULL if it is closed.
+ * @threads safe; an access through it locks nothing. @fork mapped in the child
+ *          as in the parent.
+ */
 MP_API void *mp_value_data(mp_value *value);
-/** Its type; the texts in it last as long as the Value. */
+
+/**
+ * Its type.
+ * @return all zero if it is closed; the texts in it last as long as the Value.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_ctype mp_value_ctype(const mp_value *value);
 
 /**
  * Takes its lock.
  *
- * @return as mp_rlock_acquire() or mp_lock_acquire(), and
+ * @param timeout  seconds; MP_FOREVER; zero or less only tries.
+ * @return as mp_rlock_acquire(); with a Lock, as mp_lock_acquire()
  * @return MP_ENOTSUP  it has no lock.
  * @threads safe. @fork safe.
  */
 MP_API mp_error mp_value_acquire(mp_value *value, double timeout);
+
+/**
+ * Gives its lock back.
+ * @return as mp_rlock_release(); with a Lock, as mp_lock_release()
+ * @return MP_ENOTSUP  it has no lock.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_value_release(mp_value *value);
-/** Its RLock, its own or given; NULL if it has none. Borrowed. */
+
+/**
+ * Its RLock, its own or given.
+ * @return borrowed; NULL if it has none.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_rlock *mp_value_get_lock(mp_value *value);
 
 /**
  * What it holds, boxed: a number, or for a struct a tuple.
  *
- * @return a new reference; an error object: MP_ECLOSED ...
+ * @return a new reference; the error object MP_EINVAL, MP_ECLOSED, MP_EOVERFLOW
+ *         (above INT64_MAX), MP_ENOMEM or MP_EPROCLIM.
  * @threads safe. @fork safe.
  */
 MP_API mp_obj *mp_value_get(mp_value *value);
+
 /**
  * Sets it to what obj says, which is consumed.
  *
@@ -138,85 +176,242 @@ MP_API mp_obj *mp_value_get(mp_value *value);
  * @return MP_EOVERFLOW  the number does not fit.
  * @return MP_EACCES  it is only for reading.
  * @return MP_EINVAL, MP_ECLOSED
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_value_set(mp_value *value, mp_obj *obj);
 
-/** A new one without a name, of the same type, lock options as create(): it
- * holds what this one holds now. */
+/**
+ * A new one without a name, of the same type: it holds what this one holds now.
+ * @param options  NULL: all defaults; about its lock, as mp_value_create().
+ * @param[out] out  the caller owns it: mp_value_close().
+ * @return as mp_value_create(), and
+ * @return MP_ECLOSED  value is closed.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_value_copy(mp_value *value, mp_value **out,
                               const mp_value_options *options);
-/** As Python prints it: "<Synchronized wrapper for c_int(7)>", without a lock
- * "c_int(7)"; a struct: "point(x=1.0, y=2.0)". malloc'ed: mp_free(). */
+
+/**
+ * As Python prints it: "<Synchronized wrapper for c_int(7)>", without a lock
+ * "c_int(7)"; a struct: "point(x=1.0, y=2.0)".
+ * @param[out] out  free with mp_free().
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_ENOMEM, MP_EPROCLIM
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_value_repr(mp_value *value, char **out);
-/** Has the system write it to its file now. MP_ENOTSUP: it is in none. */
+
+/**
+ * Has the system write it to its file now.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_EIO
+ * @return MP_ENOTSUP  it is in none.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_value_sync(mp_value *value);
-/** This process does not use it any more. Accepts NULL. */
+
+/**
+ * This process does not use it any more. Accepts NULL.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED
+ * @threads no other thread may be using it. @fork safe.
+ */
 MP_API mp_error mp_value_close(mp_value *value);
 
 /* -- Array ----------------------------------------------------------------- */
 
-/* As for Value; where it differs, it is said. */
-
 /**
  * A new Array.
  *
+ * @param type  of an item.
  * @param length  in items; may be 0.
  * @param initial  length items; NULL: zeros.
+ * @param options  NULL: all defaults.
+ * @param[out] out  the caller owns it: mp_array_close().
  * @return as mp_value_create(), and
  * @return MP_EOVERFLOW  it would have more bytes than there are addresses.
+ * @threads safe. @fork safe.
  */
 MP_API mp_error mp_array_create(mp_array **out, mp_ctype type, size_t length,
                                 const void *initial,
                                 const mp_value_options *options);
-/** length 0: whatever length it has, if it exists. So what is made to grow is
- * opened: with 0, a capacity, and then mp_array_grow(). */
+
+/**
+ * The Array of that name, which holds initial if it is new; see named.h. What
+ * is made to grow is opened with length 0, a capacity, and then
+ * mp_array_grow().
+ * @param type  of an item; of one that exists, the same.
+ * @param length  in items; 0: whatever length it has, if it exists.
+ * @param initial  length items; NULL: zeros.
+ * @param options  NULL: all defaults.
+ * @param[out] out  the caller owns it: mp_array_close().
+ * @return as mp_value_open(), and
+ * @return MP_EOVERFLOW  it would have more bytes than there are addresses.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_array_open(mp_array **out, const char *name, mp_ctype type,
                               size_t length, const void *initial,
                               const mp_value_options *options);
+
+/**
+ * The Array in that file; otherwise as mp_array_open().
+ * @param path  relative to the working directory; on Windows, too, UTF-8.
+ * @param type  of an item; of one that exists, the same.
+ * @param length  in items; 0: whatever length it has, if it exists.
+ * @param initial  length items; NULL: zeros.
+ * @param options  NULL: all defaults.
+ * @param[out] out  the caller owns it: mp_array_close().
+ * @return as mp_array_open() and mp_value_open_file().
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_array_open_file(mp_array **out, const char *path,
                                    mp_ctype type, size_t length,
                                    const void *initial,
                                    const mp_value_options *options);
 
-/** Where its items are, for MP_ARRAY(): they never move. Behind chars there is
- * one more that is '\0', so that they can be printed. NULL if closed. */
+/**
+ * Where its items are, for MP_ARRAY(): they never move. Behind chars there is
+ * one more that is '\0', so that they can be printed.
+ * @return NULL if it is closed.
+ * @threads safe; an access through it locks nothing. @fork mapped in the child
+ *          as in the parent.
+ */
 MP_API void *mp_array_data(mp_array *array);
+
+/**
+ * The type of its items.
+ * @return all zero if it is closed; the texts in it last as long as the Array.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_ctype mp_array_ctype(const mp_array *array);
-/** In items, at this moment: somebody may make it grow. */
+
+/** @{ */
+/**
+ * How many items it has at this moment, as somebody may make it grow, and how
+ * many it may have. 0 if it is closed.
+ * @threads safe. @fork safe.
+ */
 MP_API size_t mp_array_length(const mp_array *array);
 MP_API size_t mp_array_capacity(const mp_array *array);
+/** @} */
 
+/**
+ * Takes its lock.
+ *
+ * @param timeout  seconds; MP_FOREVER; zero or less only tries.
+ * @return as mp_rlock_acquire(); with a Lock, as mp_lock_acquire()
+ * @return MP_ENOTSUP  it has no lock.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_array_acquire(mp_array *array, double timeout);
+
+/**
+ * Gives its lock back.
+ * @return as mp_rlock_release(); with a Lock, as mp_lock_release()
+ * @return MP_ENOTSUP  it has no lock.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_array_release(mp_array *array);
+
+/**
+ * Its RLock, its own or given.
+ * @return borrowed; NULL if it has none.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_rlock *mp_array_get_lock(mp_array *array);
 
-/** An item; a negative index counts from the end. MP_EINDEX. */
+/**
+ * array[index]; a negative index counts from the end.
+ * @return a new reference; the error object MP_EINDEX, MP_EINVAL, MP_ECLOSED,
+ *         MP_EOVERFLOW (above INT64_MAX), MP_ENOMEM or MP_EPROCLIM.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_obj *mp_array_get(mp_array *array, int64_t index);
+
+/**
+ * array[index] = obj; a negative index counts from the end.
+ * @param obj  consumed.
+ * @return MP_OK
+ * @return MP_EINDEX  there is no such item.
+ * @return otherwise as mp_value_set().
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_array_set(mp_array *array, int64_t index, mp_obj *obj);
-/** Python's array[start:stop]: a list, of chars bytes. Out of bounds is cut. */
+
+/**
+ * Python's array[start:stop]; out of bounds is cut.
+ * @return a new reference to a list, of chars to bytes; else an error object as
+ *         mp_array_get().
+ * @threads safe. @fork safe.
+ */
 MP_API mp_obj *mp_array_slice(mp_array *array, int64_t start, int64_t stop);
-/** Its items are set to those of a list, tuple or bytes, which must be as many.
- * All or none: MP_ETYPE, MP_EOVERFLOW, MP_EINVAL. */
+
+/**
+ * Python's array[start:stop] = items: all or none.
+ * @param items  a list, tuple or bytes, consumed.
+ * @return MP_OK
+ * @return MP_EINVAL  they are not as many.
+ * @return MP_ETYPE, MP_EOVERFLOW  one of them does not fit.
+ * @return MP_EACCES  it is only for reading.
+ * @return MP_ECLOSED, MP_ENOMEM, MP_EPROCLIM
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_array_set_slice(mp_array *array, int64_t start, int64_t stop,
                                    mp_obj *items);
-/** count items from start on, copied with the lock held. MP_EINDEX. */
+
+/** @{ */
+/**
+ * Copies count items, from start on, with the lock held: out of the array, and
+ * into it.
+ * @param items  the caller's memory.
+ * @return MP_OK
+ * @return MP_EINDEX  the array ends before; nothing is copied.
+ * @return MP_EACCES  mp_array_write(): it is only for reading.
+ * @return MP_EINVAL, MP_ECLOSED, MP_EPROCLIM
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_array_read(mp_array *array, size_t start, void *items,
                               size_t count);
 MP_API mp_error mp_array_write(mp_array *array, size_t start, const void *items,
                                size_t count);
-/** Of chars: the bytes up to the first NUL. MP_ETYPE. */
+/** @} */
+
+/**
+ * array.value: of chars, the bytes up to the first NUL.
+ * @return a new reference; the error object MP_ETYPE if they are no chars;
+ *         MP_EINVAL, MP_ECLOSED, MP_ENOMEM or MP_EPROCLIM.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_obj *mp_array_value(mp_array *array);
-/** Of chars: bytes, and a NUL if there is room; MP_EINVAL if there are more
- * than it is long. */
+
+/**
+ * array.value = bytes, and a NUL if there is room.
+ * @param bytes  consumed.
+ * @return MP_OK
+ * @return MP_EINVAL  there are more than it is long.
+ * @return MP_ETYPE  it is no Array of chars, or these are no bytes.
+ * @return MP_EACCES  it is only for reading.
+ * @return MP_ECLOSED, MP_EPROCLIM
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_array_set_value(mp_array *array, mp_obj *bytes);
-/** Of chars: all of them, as bytes; set_raw() with as many as it is long, or
- * fewer, then the rest stays. */
+
+/**
+ * array.raw: of chars, all of them.
+ * @return as mp_array_value().
+ * @threads safe. @fork safe.
+ */
 MP_API mp_obj *mp_array_raw(mp_array *array);
+
+/**
+ * array.raw = bytes, as many as it is long, or fewer, then the rest stays.
+ * @param bytes  consumed.
+ * @return as mp_array_set_value().
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_array_set_raw(mp_array *array, mp_obj *bytes);
 
 /**
  * Makes it longer, for all who have it, with zeros. Nothing moves.
  *
+ * @param length  in items.
  * @return MP_OK, also if it is that long already.
  * @return MP_EOVERFLOW  beyond its capacity.
  * @return MP_ENOSPC, MP_EACCES, MP_EINVAL, MP_ECLOSED
@@ -224,30 +419,66 @@ MP_API mp_error mp_array_set_raw(mp_array *array, mp_obj *bytes);
  */
 MP_API mp_error mp_array_grow(mp_array *array, size_t length);
 
+/**
+ * A new one without a name, of the same type and length: it holds what this one
+ * holds now.
+ * @param options  NULL: all defaults; about its lock, as mp_array_create().
+ * @param[out] out  the caller owns it: mp_array_close().
+ * @return as mp_array_create(), and
+ * @return MP_ECLOSED  array is closed.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_array_copy(mp_array *array, mp_array **out,
                               const mp_value_options *options);
-/** "[1, 2, 3]": its items, of structs "[(x=1.0, y=2.0)]", of chars "b'abc'". */
+
+/**
+ * "[1, 2, 3]": its items, of structs "[(x=1.0, y=2.0)]", of chars "b'abc'".
+ * @param[out] out  free with mp_free().
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_ENOMEM, MP_EPROCLIM
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_array_repr(mp_array *array, char **out);
+
+/**
+ * Has the system write it to its file now.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED, MP_EIO
+ * @return MP_ENOTSUP  it is in none.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_error mp_array_sync(mp_array *array);
+
+/**
+ * This process does not use it any more. Accepts NULL.
+ * @return MP_OK, MP_EINVAL, MP_ECLOSED
+ * @threads no other thread may be using it. @fork safe.
+ */
 MP_API mp_error mp_array_close(mp_array *array);
 
 /* -- C's own access -------------------------------------------------------- */
 
 /** What MP_VALUE() and MP_ARRAY() read of either; not for other use. */
 typedef struct mp_view {
-    uint32_t kind;
-    uint32_t has_ended;
-    void *next;
-    void *items;
+    uint32_t kind;      /**< of thing */
+    uint32_t has_ended; /**< it is closed */
+    void *next;         /**< of those that have ended */
+    void *items;        /**< where they are in this process */
 } mp_view;
 
-/** The same as MP_VALUE() and MP_ARRAY() in a debug build: ends the program
- * with a sentence if thing is closed, or its items are not of this type. */
+/**
+ * The same as MP_VALUE() and MP_ARRAY() in a debug build: ends the program
+ * with a sentence if thing is closed, or its items are not of this type.
+ * @param thing  a Value or an Array.
+ * @param type  what its items are taken for; with file and line, for the
+ *              sentence.
+ * @return mp_value_data() or mp_array_data().
+ * @threads safe. @fork safe.
+ */
 MP_API void *mp_view_check(const void *thing, mp_ctype type, const char *file,
                            int line);
 
 MP_END_DECLS
 
+/** @cond */
 /* NDEBUG decides, as for assert(). */
 #ifdef __cplusplus
 #define MP_VIEW_CAST(type, pointer) (static_cast<type *>(pointer))
@@ -264,10 +495,13 @@ MP_END_DECLS
     MP_VIEW_CAST(type,       \
                  mp_view_check((thing), MP_CTYPE(type), __FILE__, __LINE__))
 #endif
+/** @endcond */
 
 /** The pointer to a Value: *MP_VALUE(n, int) += 1. */
 #define MP_VALUE(value, type) MP_VIEW(value, type)
 /** The pointer to an Array's first item: MP_ARRAY(a, point)[i].x = 1. */
 #define MP_ARRAY(array, type) MP_VIEW(array, type)
+
+/** @} */
 
 #endif

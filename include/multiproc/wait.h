@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @defgroup wait Waiting
  * Waiting for many things at once: multiprocessing.connection.wait().
  *
  *     mp_wait_item items[] = {MP_WAIT(connection), MP_WAIT(process)};
  *
  *     err = mp_wait(items, 2, 1.5);            ready = wait([connection,
  *     if (err == MP_OK && items[1].is_ready)       process.sentinel], 1.5)
+ * @{
  */
 #ifndef MULTIPROC_WAIT_H
 #define MULTIPROC_WAIT_H
@@ -17,6 +19,7 @@
 
 MP_BEGIN_DECLS
 
+/** What can be waited for, and until when. */
 typedef enum mp_wait_kind {
     MP_WAIT_CONNECTION = 1, /**< a whole message is there, or none can come */
     MP_WAIT_LISTENER,       /**< accept() will not block: a client has proved
@@ -32,18 +35,43 @@ typedef enum mp_wait_kind {
 
 /** One thing to wait for; borrowed. */
 typedef struct mp_wait_item {
-    mp_wait_kind kind;
-    void *object;
-    mp_handle handle; /**< of MP_WAIT_HANDLE and MP_WAIT_SOCKET */
-    bool is_ready;    /**< out */
+    mp_wait_kind kind; /**< what it is */
+    void *object;      /**< of the library's things */
+    mp_handle handle;  /**< of MP_WAIT_HANDLE and MP_WAIT_SOCKET */
+    bool is_ready;     /**< out */
 } mp_wait_item;
 
+/**
+ * @name Items
+ * @{
+ */
+
+/**
+ * What MP_WAIT() makes: an item for that thing.
+ * @return a value; whether there is anything wrong with it, mp_wait() tells.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_wait_item mp_wait_connection(mp_connection *connection);
 MP_API mp_wait_item mp_wait_listener(mp_listener *listener);
 MP_API mp_wait_item mp_wait_process(mp_process *process);
 MP_API mp_wait_item mp_wait_event(mp_event *event);
 MP_API mp_wait_item mp_wait_queue(mp_queue *queue);
+/** @} */
+
+/**
+ * An item for a descriptor (HANDLE) of the system's.
+ * @param handle  borrowed.
+ * @return a value; whether there is anything wrong with it, mp_wait() tells.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_wait_item mp_wait_handle(mp_handle handle);
+
+/**
+ * An item for a socket of the system's.
+ * @param socket  borrowed.
+ * @return a value; whether there is anything wrong with it, mp_wait() tells.
+ * @threads safe. @fork safe.
+ */
 MP_API mp_wait_item mp_wait_socket(mp_handle socket);
 
 /**
@@ -65,12 +93,15 @@ MP_API mp_wait_item mp_wait_socket(mp_handle socket);
  * true or false. The same thing may be there several times. There is no limit
  * on their number but the system's on open handles.
  *
+ * @param items  count of them.
  * @param timeout  in seconds; MP_FOREVER; 0 or less only looks.
  * @return MP_OK  at least one is ready.
  * @return MP_TIMED_OUT  none is. With no items, after that time.
- * @return MP_ECLOSED  one of them is closed; MP_ESTATE a process that was not
- *                     started; MP_ENOTCHILD; MP_EINVAL a handle that is none,
- *                     or no items and no end of time. Nothing is marked.
+ * @return MP_ECLOSED  one of them is closed. Nothing is marked.
+ * @return MP_ESTATE  one of them is a process that was not started.
+ * @return MP_ENOTCHILD  one of them is another process's child.
+ * @return MP_EINVAL  a handle is none; or there are no items and no end of
+ *                    time.
  * @return MP_ENOMEM, MP_EMFILE
  * @threads safe; what is waited for may be closed only afterwards. @fork safe.
  */
@@ -101,5 +132,7 @@ inline mp_wait_item MP_WAIT(mp_queue *x)
     return mp_wait_queue(x);
 }
 #endif
+
+/** @} */
 
 #endif

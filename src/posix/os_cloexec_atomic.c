@@ -4,9 +4,9 @@
 
 const int mpos_send_flags = MSG_NOSIGNAL;
 
-int mpos_socketpair(int ends[2])
+int mpos_socketpair(int type, int ends[2])
 {
-    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+    return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends);
 }
 
 int mpos_socket(int family, int type)

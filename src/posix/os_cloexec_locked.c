@@ -20,12 +20,12 @@ static void adopt(int descriptor)
     setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &yes, sizeof(yes));
 }
 
-int mpos_socketpair(int ends[2])
+int mpos_socketpair(int type, int ends[2])
 {
     int result;
 
     mpos_mutex_lock(&mpos_port_mutex);
-    result = socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+    result = socketpair(AF_UNIX, type, 0, ends);
     if (result == 0) {
         adopt(ends[0]);
         adopt(ends[1]);

@@ -289,7 +289,7 @@ mp_error mpos_file_create(const char *path, mpos_bytes image, size_t size,
     int file = -1;
     mp_error error = follow_links(path, &target);
 
-    if (error == MP_OK)
+    if (target != NULL)
         error = create(target, &content, &file);
     free(target);
     if (error == MP_OK)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <unistd.h>
 
 /* 0, or our pid if mpos_fork made this process in its parent's main thread:
@@ -15,6 +16,38 @@ bool mpos_fork_was_in_main_thread(void)
     return forked_in_main_thread == getpid();
 }
 
+/* In the child. What another thread has printed since the caller flushed is the
+ * parent's to write: from the copy it would come once more. */
+static void drop_output(void)
+{
+    mpos_system_purge(stdout);
+    mpos_system_purge(stderr);
+}
+
+#if defined(__linux__) && !defined(__GLIBC__)
+/* musl's copy keeps locked for ever what another thread had locked. */
+static void lock_output(void)
+{
+    flockfile(stdout);
+    flockfile(stderr);
+}
+
+static void unlock_output(void)
+{
+    funlockfile(stderr);
+    funlockfile(stdout);
+}
+#else
+/* Elsewhere fork() sees to it. */
+static void lock_output(void)
+{
+}
+
+static void unlock_output(void)
+{
+}
+#endif
+
 /* With signals blocked. In the parent: the new process, or -1 and errno. */
 static pid_t fork_holding_lock(mpos_birth *birth)
 {
@@ -23,12 +56,15 @@ static pid_t fork_holding_lock(mpos_birth *birth)
     int cause;
 
     mpos_mutex_lock(&mpos_port_mutex);
+    lock_output();
     pid = fork();
     cause = errno;
     if (pid == 0) {
+        drop_output();
         mpos_birth_in_child(birth);
         forked_in_main_thread = is_main_thread ? getpid() : 0;
     }
+    unlock_output();
     mpos_mutex_unlock(&mpos_port_mutex);
     errno = cause;
     return pid;

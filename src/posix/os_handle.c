@@ -9,6 +9,7 @@
  */
 #include "os_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,7 +17,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { FIRST_FREE = 3, PARTS_LIMIT = 4, CONTROL_LIMIT = 253 };
+enum {
+    FIRST_FREE = 3,
+    PARTS_LIMIT = 4,
+    CONTROL_LIMIT = 253,
+    PACKET_BESIDE = 1024, /* what the system wants beside a packet's bytes */
+};
 
 mp_error mpos_raise_descriptor(int *descriptor)
 {
@@ -34,11 +40,11 @@ mp_error mpos_raise_descriptor(int *descriptor)
     return MP_OK;
 }
 
-static mp_error create_pair(int ends[2])
+static mp_error create_pair(int type, int ends[2])
 {
     mp_error error;
 
-    if (mpos_socketpair(ends) != 0)
+    if (mpos_socketpair(type, ends) != 0)
         return mpos_fail_errno("socketpair", errno);
     error = mpos_raise_descriptor(&ends[0]);
     if (error != MP_OK) {
@@ -54,7 +60,7 @@ static mp_error create_pair(int ends[2])
 mp_error mpos_ended_descriptor(int *descriptor)
 {
     int ends[2];
-    mp_error error = create_pair(ends);
+    mp_error error = create_pair(SOCK_STREAM, ends);
 
     if (error != MP_OK)
         return error;
@@ -66,7 +72,7 @@ mp_error mpos_ended_descriptor(int *descriptor)
 mp_error mpos_pipe(mpos_handle *reader, mpos_handle *writer)
 {
     int ends[2];
-    mp_error error = create_pair(ends);
+    mp_error error = create_pair(SOCK_STREAM, ends);
 
     if (error != MP_OK)
         return error;
@@ -77,13 +83,46 @@ mp_error mpos_pipe(mpos_handle *reader, mpos_handle *writer)
     return MP_OK;
 }
 
-mp_error mpos_channel(mpos_handle *left, mpos_handle *right)
+#if defined(__linux__) && !defined(MULTIPROC_NO_PACKETS)
+/* One that is larger than what a socket may have under way is refused. */
+static bool takes_packets(int socket)
+{
+    int room = 0;
+    socklen_t size = sizeof(room);
+
+    return getsockopt(socket, SOL_SOCKET, SO_SNDBUF, &room, &size) == 0 &&
+           room >= MPOS_PACKET_MAX + PACKET_BESIDE;
+}
+
+static bool create_packet_pair(int ends[2])
+{
+    if (create_pair(SOCK_SEQPACKET, ends) != MP_OK)
+        return false;
+    if (takes_packets(ends[0]))
+        return true;
+    close(ends[0]);
+    close(ends[1]);
+    return false;
+}
+#else
+/* macOS has none; FreeBSD's have not been tried. */
+static bool create_packet_pair(int ends[2])
+{
+    (void)ends;
+    return false;
+}
+#endif
+
+mp_error mpos_channel(mpos_handle *left, mpos_handle *right, bool *has_packets)
 {
     int ends[2];
-    mp_error error = create_pair(ends);
+    bool is_made = has_packets != NULL && create_packet_pair(ends);
+    mp_error error = is_made ? MP_OK : create_pair(SOCK_STREAM, ends);
 
     if (error != MP_OK)
         return error;
+    if (has_packets != NULL)
+        *has_packets = is_made;
     *left = ends[0];
     *right = ends[1];
     return MP_OK;
@@ -102,6 +141,17 @@ static bool must_retry(int descriptor, short events)
     return true;
 }
 
+/* The same for reading. The other end may have been closed with something of
+ * ours unread: Linux says that first, and gives the packets that came from
+ * there, or the end of file, to the next call. */
+static bool must_read_on(int descriptor, bool *was_reset)
+{
+    if (errno != ECONNRESET || *was_reset)
+        return must_retry(descriptor, POLLIN);
+    *was_reset = true;
+    return true;
+}
+
 /* recv() is a tenth faster than read() where it is possible. */
 static ssize_t read_once(int descriptor, void *data, size_t size)
 {
@@ -114,12 +164,12 @@ static ssize_t read_once(int descriptor, void *data, size_t size)
 
 mp_error mpos_read(mpos_handle handle, void *data, size_t size, size_t *got)
 {
+    bool was_reset = false;
     ssize_t result;
 
     do {
         result = read_once((int)handle, data, size);
-    } while (result < 0 && must_retry((int)handle, POLLIN));
-    /* The other end was closed with something of ours still unread. */
+    } while (result < 0 && must_read_on((int)handle, &was_reset));
     if (result < 0 && errno == ECONNRESET)
         result = 0;
     if (result < 0)
@@ -241,6 +291,7 @@ static void attach_handles(struct msghdr *message, control_space *space,
     /* size_t here, socklen_t there. */
     message->msg_controllen = (socklen_t)CMSG_SPACE(sizeof(int) * count);
     part = CMSG_FIRSTHDR(message);
+    assert(part != NULL); /* there is room for it */
     part->cmsg_level = SOL_SOCKET;
     part->cmsg_type = SCM_RIGHTS;
     part->cmsg_len = (socklen_t)CMSG_LEN(sizeof(int) * count);
@@ -327,6 +378,7 @@ static void take_all(mpos_arrivals *arrived, struct msghdr *message)
 static ssize_t receive(int channel, struct msghdr *message, bool *is_cut)
 {
     const socklen_t room = (socklen_t)message->msg_controllen;
+    bool was_reset = false;
 
     for (;;) {
         ssize_t result = mpos_recvmsg(channel, message);
@@ -336,29 +388,37 @@ static ssize_t receive(int channel, struct msghdr *message, bool *is_cut)
         message->msg_controllen = room;
         if ((errno == EMFILE || errno == EMSGSIZE) && !*is_cut)
             *is_cut = true;
-        else if (!must_retry(channel, POLLIN))
+        else if (!must_read_on(channel, &was_reset))
             return -1;
     }
 }
 
-mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
-                           size_t *got, mpos_arrivals *arrived)
+mp_error mpos_recv_handles(mpos_handle channel, const mpos_room *parts,
+                           size_t count, size_t *got, mpos_arrivals *arrived)
 {
-    struct iovec part = {data, size};
+    struct iovec vector[PARTS_LIMIT];
     control_space space;
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = space.bytes,
-                             .msg_controllen = sizeof(space.bytes)};
+    struct msghdr message = {0};
     bool is_cut = false;
-    ssize_t result = receive((int)channel, &message, &is_cut);
+    ssize_t result;
 
-    /* The other end was closed with something of ours still unread. */
+    for (size_t i = 0; i < count; i++) {
+        vector[i] = (struct iovec){parts[i].data, parts[i].size};
+        message.msg_iovlen++; /* its type differs between systems */
+    }
+    message.msg_iov = vector;
+    if (arrived != NULL) {
+        message.msg_control = space.bytes;
+        message.msg_controllen = sizeof(space.bytes);
+    }
+    result = receive((int)channel, &message, &is_cut);
     if (result < 0 && errno == ECONNRESET)
         result = 0;
     if (result < 0)
         return mpos_fail_errno("recvmsg", errno);
     *got = (size_t)result;
+    if (arrived == NULL)
+        return MP_OK;
     arrived->count = 0;
     arrived->is_cut = is_cut;
     if (result > 0)

@@ -15,6 +15,7 @@
 #include "internal.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <time.h>
@@ -64,7 +65,7 @@ mp_error mpos_ended_descriptor(int *descriptor);
 
 /* As the system calls of these names, with close-on-exec set on what they
  * make and no SIGPIPE from it. errno tells the cause. */
-int mpos_socketpair(int ends[2]);
+int mpos_socketpair(int type, int ends[2]);
 int mpos_socket(int family, int type);
 /* What it makes blocks; the listener must not. */
 int mpos_accept_from(int listener, struct sockaddr *peer, socklen_t *size);
@@ -292,8 +293,9 @@ extern const bool mpos_system_has_abstract;
 /* Who is at the other end of an AF_UNIX socket; *pid 0: not known. 0 or
  * errno. */
 int mpos_system_peer(int stream, uid_t *user, pid_t *pid);
-/* Drops what has been read ahead from stdin; moves no file offset. */
-void mpos_system_purge_input(void);
+/* Drops what stdin has read ahead, or what an output stream has not yet
+ * written; moves no file offset. */
+void mpos_system_purge(FILE *stream);
 
 /* -- The program's file (os_module.c) -------------------------------------- */
 

@@ -27,7 +27,7 @@ static struct {
     int descriptor;      /* -1: none */
     dev_t device;
     ino_t inode;
-} program = {.descriptor = -1};
+} program; /* of zeros, or the library's file would hold all of path */
 
 static bool is_program_file(const struct stat *status)
 {
@@ -45,6 +45,7 @@ void mpos_program_loaded(void)
 {
     struct stat status;
 
+    program.descriptor = -1;
     if (mpos_system_program(program.path, sizeof(program.path)) != MP_OK) {
         snprintf(program.sentence, sizeof(program.sentence), "%s",
                  mp_error_message());

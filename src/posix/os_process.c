@@ -187,7 +187,7 @@ void mpos_close_input(void)
     } else {
         fcntl(STDIN_FILENO, F_SETFD, 0);
     }
-    mpos_system_purge_input();
+    mpos_system_purge(stdin);
 }
 
 void mpos_exit(int code)

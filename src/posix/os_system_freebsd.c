@@ -52,9 +52,9 @@ int mpos_system_peer(int stream, uid_t *user, pid_t *pid)
 
 const clockid_t mpos_clock = CLOCK_MONOTONIC;
 
-void mpos_system_purge_input(void)
+void mpos_system_purge(FILE *stream)
 {
-    fpurge(stdin);
+    fpurge(stream);
 }
 
 uint64_t mpos_thread_id(void)

@@ -60,12 +60,12 @@ bool mpos_system_is_main_thread(void)
     return (pid_t)syscall(SYS_gettid) == getpid();
 }
 
-void mpos_system_purge_input(void)
+void mpos_system_purge(FILE *stream)
 {
     /* As in mpos_close_input(). What it returns differs between libcs. */
     static const volatile __typeof__(&__fpurge) purge = __fpurge;
 
-    purge(stdin);
+    purge(stream);
 }
 
 /* -- Start time ------------------------------------------------------------ */
@@ -92,7 +92,7 @@ static mp_error parse_start_time(const char *stat, uint64_t *ticks)
     const char *threads = field_of(stat, THREADS);
     const char *start_time = field_of(stat, START_TIME);
 
-    if (start_time == NULL)
+    if (state == NULL || threads == NULL || start_time == NULL)
         return mpi_fail(MP_EIO, "/proc/<pid>/stat: unknown format");
     /* Where only the main thread has ended, there are others left. */
     if ((*state == 'Z' || *state == 'X') && strtol(threads, NULL, 10) <= 1)

@@ -7,14 +7,9 @@
  * renamed is what was filled. The system closes the handle of a maker that is
  * killed, and the next one takes the draft over. That handle keeps others out,
  * and other programs even afterwards, since it may rename; so the file is
- * opened again.
- *
- * Room is reserved when a file gets its size, unless the file is sparse or
- * compressed. A file that is mapped can't be cut short.
+ * opened again. A file that is mapped can't be cut short.
  */
 #include "os_internal.h"
-
-#include <winioctl.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +18,6 @@
 #define DRAFT_SUFFIX L".multiproc-draft"
 
 enum {
-    LARGEST_WRITE = 1 << 30,
     /* Nanoseconds. A draft is held while it is filled, which some file systems
      * do slowly; a file, as it gets its name, and by virus scanners. */
     DRAFT_PATIENCE = 10,
@@ -165,32 +159,6 @@ static mp_error open_file(const wchar_t *path, DWORD access, HANDLE *file)
     return MP_OK;
 }
 
-static BOOL control(HANDLE file, DWORD code, void *data, DWORD size)
-{
-    DWORD unused;
-
-    return DeviceIoControl(file, code, data, size, NULL, 0, &unused, NULL);
-}
-
-/* Only such files have holes, or could have them later. */
-static mp_error reserve_holes(HANDLE file)
-{
-    BY_HANDLE_FILE_INFORMATION information;
-    FILE_SET_SPARSE_BUFFER sparse = {.SetSparse = FALSE};
-    USHORT format = COMPRESSION_FORMAT_NONE;
-    DWORD attributes;
-
-    if (!GetFileInformationByHandle(file, &information))
-        return mpi_win32_fail("can't look at the file");
-    attributes = information.dwFileAttributes;
-    if (((attributes & FILE_ATTRIBUTE_COMPRESSED) != 0 &&
-         !control(file, FSCTL_SET_COMPRESSION, &format, sizeof(format))) ||
-        ((attributes & FILE_ATTRIBUTE_SPARSE_FILE) != 0 &&
-         !control(file, FSCTL_SET_SPARSE, &sparse, sizeof(sparse))))
-        return mpi_win32_fail("can't fill the holes of the file");
-    return MP_OK;
-}
-
 mp_error mpos_file_open(const char *path, bool is_read_only,
                         mpos_handle *handle, bool *is_alone)
 {
@@ -202,7 +170,7 @@ mp_error mpos_file_open(const char *path, bool is_read_only,
     if (err == MP_OK)
         err = open_file(all.file, access, &file);
     if (err == MP_OK && !is_read_only) {
-        err = reserve_holes(file);
+        err = mpi_win32_file_fill_holes(file);
         if (err != MP_OK)
             CloseHandle(file);
     }
@@ -258,54 +226,6 @@ static mp_error take_draft(const paths *all, HANDLE *draft)
     }
 }
 
-static mp_error write_all(HANDLE file, mpos_bytes image)
-{
-    const unsigned char *place = image.data;
-    size_t left = image.size;
-
-    while (left > 0) {
-        DWORD part = left < LARGEST_WRITE ? (DWORD)left : LARGEST_WRITE;
-        DWORD written = 0;
-
-        if (!WriteFile(file, place, part, &written, NULL))
-            return mpi_win32_fail("can't write the file");
-        if (written == 0)
-            return mpi_fail(MP_ENOSPC, "can't write the file: it is full");
-        place += written;
-        left -= written;
-    }
-    return MP_OK;
-}
-
-/* The disk is full, or the file system has no files so large. */
-static mp_error fail_extend(uint64_t size)
-{
-    DWORD code = GetLastError();
-
-    if (code == ERROR_INVALID_PARAMETER || code == ERROR_FILE_TOO_LARGE ||
-        code == ERROR_NOT_ENOUGH_MEMORY /* Wine */)
-        return mpi_fail(MP_ENOSPC, "there is no room for a file of %llu bytes",
-                        (unsigned long long)size);
-    return mpi_win32_fail_code(code, "can't extend the file");
-}
-
-/* The second call makes it so long; only the first is sure to reserve what it
- * needs, but not each file system knows that. */
-static mp_error reserve(HANDLE file, uint64_t size)
-{
-    FILE_ALLOCATION_INFO room = {.AllocationSize.QuadPart = (int64_t)size};
-    FILE_END_OF_FILE_INFO end = {.EndOfFile.QuadPart = (int64_t)size};
-
-    if (!SetFileInformationByHandle(file, FileAllocationInfo, &room,
-                                    sizeof(room)) &&
-        (GetLastError() == ERROR_DISK_FULL ||
-         GetLastError() == ERROR_HANDLE_DISK_FULL))
-        return mpi_win32_fail("can't reserve room for the file");
-    if (!SetFileInformationByHandle(file, FileEndOfFileInfo, &end, sizeof(end)))
-        return fail_extend(size);
-    return MP_OK;
-}
-
 /* MP_EEXIST. */
 static mp_error rename_to(HANDLE file, const wchar_t *path)
 {
@@ -329,12 +249,13 @@ static mp_error fill(HANDLE draft, const wchar_t *path, mpos_bytes image,
                      size_t size)
 {
     /* In a folder where all is compressed, it is so from birth. */
-    mp_error err = reserve_holes(draft);
+    mp_error err = mpi_win32_file_fill_holes(draft);
 
     if (err == MP_OK)
-        err = write_all(draft, image);
+        err = mpi_win32_file_write(draft, image);
     if (err == MP_OK)
-        err = reserve(draft, size > image.size ? size : image.size);
+        err = mpi_win32_file_reserve(draft,
+                                     size > image.size ? size : image.size);
     if (err == MP_OK)
         err = rename_to(draft, path);
     return err;

@@ -93,8 +93,10 @@ mp_error mpos_pipe(mpos_handle *reader, mpos_handle *writer)
     return create_pair(reader, PIPE_ACCESS_INBOUND, writer, GENERIC_WRITE);
 }
 
-mp_error mpos_channel(mpos_handle *left, mpos_handle *right)
+mp_error mpos_channel(mpos_handle *left, mpos_handle *right, bool *has_packets)
 {
+    if (has_packets != NULL)
+        *has_packets = false;
     return create_pair(left, PIPE_ACCESS_DUPLEX, right,
                        GENERIC_READ | GENERIC_WRITE);
 }
@@ -387,12 +389,12 @@ mp_error mpos_send_handles(mpos_handle channel, const mpos_bytes parts[2],
     return no_handles_travel();
 }
 
-mp_error mpos_recv_handles(mpos_handle channel, void *data, size_t size,
-                           size_t *got, mpos_arrivals *arrived)
+mp_error mpos_recv_handles(mpos_handle channel, const mpos_room *parts,
+                           size_t count, size_t *got, mpos_arrivals *arrived)
 {
     (void)channel;
-    (void)data;
-    (void)size;
+    (void)parts;
+    (void)count;
     (void)got;
     (void)arrived;
     return no_handles_travel();

@@ -55,6 +55,15 @@ void mpi_win32_give_event(HANDLE event);
 DWORD mpi_win32_finish(HANDLE file, BOOL is_done, OVERLAPPED *call,
                        DWORD *count);
 
+/* -- Room in files (os_file_room.c) ---------------------------------------- */
+
+/* Only sparse and compressed files have holes, or could have them later. */
+mp_error mpi_win32_file_fill_holes(HANDLE file);
+/* From where the file stands. */
+mp_error mpi_win32_file_write(HANDLE file, mpos_bytes image);
+/* MP_ENOSPC. It has so many bytes then. */
+mp_error mpi_win32_file_reserve(HANDLE file, uint64_t size);
+
 /* -- Sockets (os_socket.c, os_socket_poll.c) ------------------------------- */
 
 /* False: it is none, as far as this process knows. Then nothing happened. */

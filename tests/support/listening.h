@@ -73,6 +73,16 @@ static inline mp_listener *listen_at(mp_address address, mp_auth auth)
     return listener;
 }
 
+/* Connects, and says nothing. */
+static inline mp_connection *stall(const mp_listener *listener)
+{
+    const mp_client_options options = {.auth = MP_NO_AUTH};
+    mp_connection *connection = NULL;
+
+    ok(mp_client(&connection, *mp_listener_address(listener), &options));
+    return connection;
+}
+
 /* -- A client in a thread of its own --------------------------------------- */
 
 typedef struct support_client {

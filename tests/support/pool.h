@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "expect.h"
+#include "killer.h"
 #include "methods.h"
 #include "system.h"
 
@@ -176,16 +177,6 @@ static inline int64_t worker_pid(mp_pool *pool, size_t place)
     ok(mp_pool_get_stats(pool, &stats, workers, POOL_MOST_WORKERS));
     cr_assert_lt(place, stats.workers);
     return workers[place].pid;
-}
-
-static inline void kill_pid(int64_t pid)
-{
-    mpos_process process;
-
-    if (mpos_attach(&process, pid, 0) != MP_OK)
-        return;
-    (void)mpos_send_signal(&process, MPOS_KILL);
-    mpos_process_close(&process);
 }
 
 static inline bool runs(int64_t pid)

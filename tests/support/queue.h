@@ -108,6 +108,18 @@ static inline int64_t must_get_int(mp_queue *queue)
     return value;
 }
 
+/* (queue, who, count): puts (who, 0), (who, 1) ... */
+static inline int produce(mp_args *args)
+{
+    mp_queue *queue = mp_arg_queue(args, 0);
+    int64_t who = mp_arg_int(args, 1);
+    int64_t count = mp_arg_int(args, 2);
+
+    for (int64_t i = 0; i < count; i++)
+        must(mp_queue_put(queue, MP_TUPLE(who, i), SUPPORT_PATIENCE));
+    return 0;
+}
+
 /* -- The peer -------------------------------------------------------------- */
 
 typedef enum peer_order {

@@ -4,7 +4,7 @@
 #ifndef SUPPORT_RING_H
 #define SUPPORT_RING_H
 
-#include "testing.h"
+#include "expect.h"
 
 /* The library's; beside this file is another one of that name. */
 #include <queue.h>
@@ -15,11 +15,6 @@
 #include <string.h>
 
 enum { SUPPORT_NO_OWNER = 4000 }; /* no process has this number */
-
-static inline void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
 
 static inline mp_queue *make_ring(size_t max_bytes, size_t maxsize)
 {

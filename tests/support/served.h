@@ -8,6 +8,8 @@
 #ifndef SUPPORT_SERVED_H
 #define SUPPORT_SERVED_H
 
+#include "clock.h"
+#include "expect.h"
 #include "methods.h"
 
 #include "os.h"
@@ -18,21 +20,6 @@ typedef struct any_lock {
     mp_lock *lock; /* one of them */
     mp_rlock *rlock;
 } any_lock;
-
-static inline void ok(mp_error err)
-{
-    cr_assert_eq(err, MP_OK, "%s: %s", mp_error_name(err), mp_error_message());
-}
-
-static inline double now(void)
-{
-    return (double)mpos_now() / 1e9;
-}
-
-static inline void pause_for(double seconds)
-{
-    mpos_sleep_until(mpos_now() + (int64_t)(seconds * 1e9));
-}
 
 static inline any_lock make_any(bool is_rlock)
 {

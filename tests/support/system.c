@@ -19,8 +19,10 @@ void support_read_file(const char *path, char *text, size_t size)
     text[got] = 0;
 }
 
-/* What makes a start many times slower than it is. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/* What makes a start many times slower than it is, or an end: there the lines
+ * that have run are written to as many files as there are in src. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+    defined(MULTIPROC_COVERAGE)
 #define SUPPORT_IS_WATCHED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)

@@ -29,7 +29,8 @@ void support_read_file(const char *path, char *text, size_t size);
 
 /* As many handles as that may be open at once, if the system can be asked. */
 bool support_allow_handles(size_t count);
-/* A sanitizer looks on: memory is given back late, starts are slow. */
+/* A sanitizer looks on, or coverage is counted: memory is given back late,
+ * starts and ends are slow. */
 bool support_is_watched(void);
 /* How often to repeat what is to be done count times: fewer where
  * MULTIPROC_TEST_SCALE (a divisor) or what watches the program says so. */

@@ -75,60 +75,16 @@ static void leave_test(int code)
     longjmp(test_end, code);
 }
 
-static void print_failure(const support_place *place, const char *message)
+void support_fail_at(const support_place *place, const char *text)
 {
-    char text[4 * NAME_SIZE];
+    char line[6 * NAME_SIZE];
 
-    snprintf(text, sizeof(text), "%s:%d: Assertion failed: %s%s%s", place->file,
-             place->line, place->expression, message[0] != '\0' ? ": " : "",
-             message);
-    print_line("----", text);
-}
-
-static void fail_at(const support_place *place, const char *message)
-{
-    print_failure(place, message);
+    snprintf(line, sizeof(line), "%s:%d: Assertion failed: %s", place->file,
+             place->line, text);
+    print_line("----", line);
     test_has_failed = true;
     if (place->is_fatal)
         leave_test(CODE_FAILED);
-}
-
-bool support_check(bool holds, const support_place *place, const char *format,
-                   ...)
-{
-    char message[NAME_SIZE] = "";
-    va_list arguments;
-
-    if (holds)
-        return true;
-
-    va_start(arguments, format);
-    if (format != NULL)
-        vsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
-    fail_at(place, message);
-    return false;
-}
-
-bool support_check_text(const char *op, const char *actual,
-                        const char *expected, const support_place *place,
-                        const char *format, ...)
-{
-    char message[NAME_SIZE] = "";
-    char text[3 * NAME_SIZE];
-    va_list arguments;
-
-    if ((strcmp(actual, expected) == 0) == (op[0] == '='))
-        return true;
-
-    va_start(arguments, format);
-    if (format != NULL)
-        vsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
-    snprintf(text, sizeof(text), "\"%.300s\" and \"%.300s\"%s%s", actual,
-             expected, message[0] != '\0' ? ": " : "", message);
-    fail_at(place, text);
-    return false;
 }
 
 void support_skip(const char *format, ...)

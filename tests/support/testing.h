@@ -90,6 +90,9 @@ bool support_check(bool holds, const support_place *place, const char *format,
 bool support_check_text(const char *op, const char *actual,
                         const char *expected, const support_place *place,
                         const char *format, ...);
+/* Each runner's own, of which testing.c is one: an assertion does not hold; the
+ * text says which, and why. Does not return if the place is_fatal. */
+void support_fail_at(const support_place *place, const char *text);
 void support_skip(const char *format, ...);
 void support_log(const char *prefix, const char *format, ...);
 
