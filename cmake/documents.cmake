@@ -101,6 +101,7 @@ function(multiproc_build_block name file content)
     multiproc_write_if_different("${file}" "#line 1 \"${short}\"\n${content}")
     add_executable(${name} "${file}" $<TARGET_OBJECTS:document_guard>)
     multiproc_house_rules(${name})
+    multiproc_print_under_wine(${name})
     target_compile_definitions(${name} PRIVATE
         mp_main_guard=mp_document_guard)
     target_link_libraries(${name} PRIVATE multiproc_static)

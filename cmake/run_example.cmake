@@ -3,6 +3,8 @@
 # CODE (0 if not given), its output that of the file EXPECTED and a match of
 # PATTERN, what it says on stderr a match of ERROR_PATTERN, if given. UNORDERED:
 # the lines of EXPECTED may come in any order.
+cmake_policy(VERSION 3.20)
+
 if("${CODE}" STREQUAL "")
     set(CODE 0)
 endif()

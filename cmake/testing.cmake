@@ -79,6 +79,16 @@ function(multiproc_register test)
         ENVIRONMENT "${MULTIPROC_TEST_ENVIRONMENT};${ARG_ENVIRONMENT}")
 endfunction()
 
+# multiproc_print_under_wine(<target>)
+#
+# Lines that two threads print stay whole there too.
+function(multiproc_print_under_wine target)
+    if(MINGW AND CMAKE_CROSSCOMPILING)
+        target_sources(${target} PRIVATE
+            "${PROJECT_SOURCE_DIR}/tests/support/stdio_wine.c")
+    endif()
+endfunction()
+
 # multiproc_add_test_support(<source...>)
 #
 # What every test program contains. Tests ask for MULTIPROC_HAVE_CRITERION.
@@ -112,6 +122,7 @@ function(multiproc_add_test name)
     cmake_parse_arguments(ARG "FAULTS" "TIMEOUT" "SOURCES;LABELS" ${ARGN})
     add_executable(${name} ${name}.c ${ARG_SOURCES})
     multiproc_house_rules(${name})
+    multiproc_print_under_wine(${name})
     multiproc_see_internals(${name})
     if(NOT MSVC)
         # An assertion holds its own text, with every macro in it expanded.
@@ -135,44 +146,17 @@ function(multiproc_add_test name)
         ENVIRONMENT "MULTIPROC_TEST_WORKER=$<TARGET_FILE:multiproc_worker>")
 endfunction()
 
-# multiproc_add_example(<name> [SOURCES ...] [ARGUMENTS ...] [LABELS ...]
-#                       [PASS <regular expression>] [METHODS <method...>])
-#
-# Passes if its exit code is 0 and its output is that of <name>.expected, or
-# matches PASS; under each start method, or those of METHODS.
+# multiproc_add_example(<name> [SOURCES ...]): the program, without a test
 function(multiproc_add_example name)
-    cmake_parse_arguments(ARG "" "PASS"
-        "SOURCES;ARGUMENTS;LABELS;METHODS" ${ARGN})
-    if(NOT ARG_METHODS)
-        set(ARG_METHODS ${MULTIPROC_START_METHODS})
-    endif()
+    cmake_parse_arguments(ARG "" "" "SOURCES" ${ARGN})
     set(target example_${name})
     add_executable(${target} ${name}.c ${ARG_SOURCES})
     set_target_properties(${target} PROPERTIES
         OUTPUT_NAME ${name}
         RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
     multiproc_house_rules(${target})
+    multiproc_print_under_wine(${target})
     target_link_libraries(${target} PRIVATE multiproc_static)
-    foreach(method IN LISTS ARG_METHODS)
-        if(method IN_LIST MULTIPROC_START_METHODS)
-            multiproc_register_example(${name} ${method})
-        endif()
-    endforeach()
-endfunction()
-
-# The part of multiproc_add_example for one method; reads its ARG_*.
-function(multiproc_register_example name method)
-    set(test example_${name}_${method})
-    multiproc_register(${test}
-        COMMAND "${CMAKE_COMMAND}"
-            "-DPROGRAM=$<TARGET_FILE:example_${name}>"
-            "-DARGUMENTS=${ARG_ARGUMENTS}"
-            "-DLAUNCHER=${CMAKE_CROSSCOMPILING_EMULATOR}"
-            "-DEXPECTED=${CMAKE_CURRENT_SOURCE_DIR}/${name}.expected"
-            "-DPATTERN=${ARG_PASS}"
-            -P "${PROJECT_SOURCE_DIR}/cmake/run_example.cmake"
-        LABELS example ${method} ${ARG_LABELS}
-        ENVIRONMENT "${MULTIPROC_START_METHOD_VARIABLE}=${method}")
 endfunction()
 
 # multiproc_add_consumer(): installs into a prefix of its own below the build
