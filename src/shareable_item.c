@@ -30,7 +30,8 @@ typedef enum shape {
     SHAPE_TEXT, /* str or bytes: the code tells */
 } shape;
 
-static const char *const formats[] = {
+/* Without a NUL if they have 8 characters. */
+static const char formats[][MPI_LAYOUT_WORD] = {
     [SHAPE_INT] = "q",
     [SHAPE_FLOAT] = "d",
     [SHAPE_BOOL] = "xxxxxxx?", /* in the last byte */
@@ -64,19 +65,40 @@ static void store_code(const mpi_layout *layout, void *memory, size_t index,
     mpi_fence();
 }
 
-static uint64_t format_word(const char *text)
+/* How often the item began to be changed, as far as that is counted. */
+static uint32_t load_changes(const mpi_layout *layout, const void *memory,
+                             size_t index)
 {
-    char padded[MPI_LAYOUT_WORD] = {0};
+    const unsigned char *at = (const unsigned char *)memory + layout->changes;
+
+    if (layout->changes == 0)
+        return 0;
+    mpi_fence();
+    return mpi_atomic32_load((const mpi_atomic32 *)(const void *)at + index);
+}
+
+static void count_change(const mpi_layout *layout, void *memory, size_t index)
+{
+    unsigned char *at = (unsigned char *)memory + layout->changes;
+
+    if (layout->changes != 0)
+        (void)mpi_atomic32_add((mpi_atomic32 *)(void *)at + index, 1);
+}
+
+static uint64_t format_word(const char text[MPI_LAYOUT_WORD])
+{
     uint64_t word;
 
-    memcpy(padded, text, strlen(text));
-    memcpy(&word, padded, sizeof(word));
+    memcpy(&word, text, sizeof(word));
     return word;
 }
 
-static void text_format(size_t room, char format[FORMAT_SIZE])
+static uint64_t text_format(size_t room)
 {
-    snprintf(format, FORMAT_SIZE, "%zus", room);
+    char format[FORMAT_SIZE] = {0};
+
+    snprintf(format, sizeof(format), "%zus", room);
+    return format_word(format);
 }
 
 /* -- Values ---------------------------------------------------------------- */
@@ -176,27 +198,40 @@ mp_error mpi_layout_room(const mp_obj *obj, size_t *room)
     return err;
 }
 
-void mpi_layout_put(const mpi_layout *layout, void *memory, size_t index,
-                    const mp_obj *obj)
+/* -- Storing --------------------------------------------------------------- */
+
+static void fill_slot(char *slot, size_t room, const value *it)
+{
+    if (it->shape != SHAPE_TEXT) {
+        mpi_layout_store(slot, 0, it->word);
+        return;
+    }
+    memcpy(slot, it->text, it->size);
+    memset(slot + it->size, 0, room - it->size);
+}
+
+/* Text in place of text keeps the format, as CPython does it, unless that is
+ * not what CPython would have written. */
+static void store(const mpi_layout *layout, void *memory, size_t index,
+                  const value *it)
 {
     size_t place = layout->offsets[index];
     size_t room = layout->offsets[index + 1] - place;
-    char format[FORMAT_SIZE];
+
+    fill_slot((char *)memory + place, room, it);
+    mpi_layout_store(memory, layout->formats + MPI_LAYOUT_WORD * index,
+                     it->shape == SHAPE_TEXT ? text_format(room)
+                                             : format_word(formats[it->shape]));
+    store_code(layout, memory, index, it->code);
+}
+
+void mpi_layout_put(const mpi_layout *layout, void *memory, size_t index,
+                    const mp_obj *obj)
+{
     value it;
 
-    if (read_value(obj, &it) != MP_OK)
-        return; /* not if it has been asked for room */
-    if (it.shape == SHAPE_TEXT) {
-        memcpy((char *)memory + place, it.text, it.size);
-        text_format(room, format);
-        mpi_layout_store(memory, layout->formats + MPI_LAYOUT_WORD * index,
-                         format_word(format));
-    } else {
-        mpi_layout_store(memory, place, it.word);
-        mpi_layout_store(memory, layout->formats + MPI_LAYOUT_WORD * index,
-                         format_word(formats[it.shape]));
-    }
-    store_code(layout, memory, index, it.code);
+    if (read_value(obj, &it) == MP_OK) /* it is, asked for room before */
+        store(layout, memory, index, &it);
 }
 
 /* -- Reading --------------------------------------------------------------- */
@@ -293,11 +328,12 @@ static mp_obj *make_number(const found *it, size_t index)
     }
 }
 
-/* *obj NULL: it is being changed. */
+/* MP_PENDING: it is being changed. */
 static mp_error read_text(const mpi_layout *layout, const void *memory,
                           size_t index, found *it, mp_obj **obj)
 {
     const char *slot = (const char *)memory + layout->offsets[index];
+    mp_error err = MP_PENDING;
     char *copy;
 
     if (it->code != CODE_STR && it->code != CODE_BYTES)
@@ -306,12 +342,13 @@ static mp_error read_text(const mpi_layout *layout, const void *memory,
     if (copy == NULL)
         return mpi_no_memory();
     memcpy(copy, slot, it->size);
-    *obj = NULL;
     if (is_still(layout, memory, index, it) &&
-        memcmp(copy, slot, it->size) == 0)
+        memcmp(copy, slot, it->size) == 0) {
         *obj = make_text(it, copy, index);
+        err = mp_obj_error(*obj);
+    }
     free(copy);
-    return MP_OK;
+    return err;
 }
 
 /* As read_text(). */
@@ -322,11 +359,9 @@ static mp_error read_item(const mpi_layout *layout, const void *memory,
     size_t room = layout->offsets[index + 1] - place;
     found it = {.code = load_code(layout, memory, index)};
 
-    *obj = NULL;
-    if (it.code == CODE_NONE) {
-        *obj = mp_obj_none();
+    *obj = mp_obj_none();
+    if (it.code == CODE_NONE)
         return MP_OK;
-    }
     it.format =
         mpi_layout_load(memory, layout->formats + MPI_LAYOUT_WORD * index);
     it.word = mpi_layout_load(memory, place);
@@ -334,32 +369,47 @@ static mp_error read_item(const mpi_layout *layout, const void *memory,
         return fail_damaged(index, "it has no format of Python's");
     if (it.shape == SHAPE_TEXT)
         return read_text(layout, memory, index, &it, obj);
-    if (is_still(layout, memory, index, &it))
-        *obj = make_number(&it, index);
-    return MP_OK;
+    if (!is_still(layout, memory, index, &it))
+        return MP_PENDING;
+    *obj = make_number(&it, index);
+    return mp_obj_error(*obj);
+}
+
+/*
+ * The same look at code and format, before and after, says that at most one
+ * change was under way: of two the second may have brought back what the first
+ * took away. So the count must be the same, too.
+ */
+static mp_error read_calmly(const mpi_layout *layout, const void *memory,
+                            size_t index, mp_obj **obj)
+{
+    uint32_t changes = load_changes(layout, memory, index);
+    mp_error err = read_item(layout, memory, index, obj);
+
+    if (load_changes(layout, memory, index) != changes)
+        err = MP_PENDING;
+    if (err != MP_OK)
+        mp_obj_unref(*obj);
+    return err;
 }
 
 /* What looks damaged may be half changed: by Python, which has another order
- * of stores. */
+ * of stores. What changes all the time is None in between. */
 mp_obj *mpi_layout_get(const mpi_layout *layout, const void *memory,
                        size_t index)
 {
-    mp_error err = MP_OK;
-    mp_obj *obj = NULL;
+    mp_error err = MP_PENDING;
+    mp_obj *obj;
 
     for (int i = 0; i < ATTEMPTS; i++) {
-        err = read_item(layout, memory, index, &obj);
-        if (err == MP_OK && obj != NULL && mp_obj_error(obj) != MP_EPROTO)
+        err = read_calmly(layout, memory, index, &obj);
+        if (err == MP_OK)
             return obj;
-        if (err != MP_OK && err != MP_EPROTO)
-            return mpi_obj_failed(err);
+        if (err != MP_PENDING && err != MP_EPROTO)
+            break;
         mpi_pause();
     }
-    if (obj != NULL)
-        return obj;
-    if (err == MP_OK)
-        err = fail_damaged(index, "it never stays the same");
-    return mpi_obj_failed(err);
+    return err == MP_PENDING ? mp_obj_none() : mpi_obj_failed(err);
 }
 
 /* -- Changing -------------------------------------------------------------- */
@@ -373,34 +423,11 @@ static bool is_one_store(const mpi_layout *layout, const void *memory,
                format_word(formats[it->shape]);
 }
 
-/* Text in place of text keeps the format, as CPython does it, unless that is
- * not what CPython would have written. */
-static uint64_t format_for(const value *it, size_t room)
-{
-    char format[FORMAT_SIZE];
-
-    if (it->shape != SHAPE_TEXT)
-        return format_word(formats[it->shape]);
-    text_format(room, format);
-    return format_word(format);
-}
-
-static void fill_slot(char *slot, size_t room, const value *it)
-{
-    if (it->shape != SHAPE_TEXT) {
-        mpi_layout_store(slot, 0, it->word);
-        return;
-    }
-    memcpy(slot, it->text, it->size);
-    memset(slot + it->size, 0, room - it->size);
-}
-
 mp_error mpi_layout_set(const mpi_layout *layout, void *memory, size_t index,
                         const mp_obj *obj)
 {
     size_t place = layout->offsets[index];
     size_t room = layout->offsets[index + 1] - place;
-    char *slot = (char *)memory + place;
     value it;
     mp_error err = read_value(obj, &it);
 
@@ -414,14 +441,12 @@ mp_error mpi_layout_set(const mpi_layout *layout, void *memory, size_t index,
     if (it.shape == SHAPE_TEXT && room > TEXT_MAX)
         return fail_damaged(index, "its slot is longer than any");
     if (is_one_store(layout, memory, index, &it)) {
-        fill_slot(slot, room, &it);
+        mpi_layout_store(memory, place, it.word);
         return MP_OK;
     }
+    count_change(layout, memory, index);
     store_code(layout, memory, index, CODE_NONE);
-    fill_slot(slot, room, &it);
-    mpi_layout_store(memory, layout->formats + MPI_LAYOUT_WORD * index,
-                     format_for(&it, room));
-    store_code(layout, memory, index, it.code);
+    store(layout, memory, index, &it);
     return MP_OK;
 }
 

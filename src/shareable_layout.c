@@ -6,7 +6,13 @@
 
 #include <stdlib.h>
 
-enum { SMALLEST_PAGE = 4096 }; /* no system's pages are smaller */
+enum {
+    SMALLEST_PAGE = 4096, /* no system's pages are smaller */
+    COUNT_SIZE = sizeof(uint32_t),
+};
+
+/* "changes:", little-endian: the counts follow. */
+static const uint64_t mark = UINT64_C(0x3a7365676e616863);
 
 /* -- Planning and writing -------------------------------------------------- */
 
@@ -15,11 +21,30 @@ static mp_error place_parts(mpi_layout *layout, size_t data_end)
     const size_t most = PTRDIFF_MAX;
 
     layout->formats = data_end;
-    if (layout->count > (most - data_end) / (MPI_LAYOUT_WORD + 1))
+    if (data_end > most - 2 * MPI_LAYOUT_WORD ||
+        layout->count > (most - 2 * MPI_LAYOUT_WORD - data_end) /
+                            (MPI_LAYOUT_WORD + 1 + COUNT_SIZE))
         return mpi_fail(MP_EOVERFLOW, "%zu items are too many", layout->count);
     layout->codes = data_end + MPI_LAYOUT_WORD * layout->count;
     layout->size = layout->codes + layout->count;
     return MP_OK;
+}
+
+static size_t mark_place(const mpi_layout *layout)
+{
+    size_t codes_end = layout->codes + layout->count;
+
+    return (codes_end + MPI_LAYOUT_WORD - 1) / MPI_LAYOUT_WORD *
+           MPI_LAYOUT_WORD;
+}
+
+/* Behind all else; a list without items has no use for them. */
+static void place_changes(mpi_layout *layout)
+{
+    if (layout->count == 0)
+        return;
+    layout->changes = mark_place(layout) + MPI_LAYOUT_WORD;
+    layout->size = layout->changes + COUNT_SIZE * layout->count;
 }
 
 static mp_error allocate(size_t count, mpi_layout *layout)
@@ -69,6 +94,7 @@ mp_error mpi_layout_plan(const mp_obj *sequence, mpi_layout *out)
         mpi_layout_free(&layout);
         return err;
     }
+    place_changes(&layout);
     *out = layout;
     return MP_OK;
 }
@@ -87,6 +113,8 @@ void mpi_layout_write(const mpi_layout *layout, const mp_obj *sequence,
     for (size_t i = 0; i <= layout->count; i++)
         mpi_layout_store(memory, MPI_LAYOUT_WORD * (i + 1),
                          layout->offsets[i] - begin);
+    if (layout->changes != 0)
+        mpi_layout_store(memory, mark_place(layout), mark);
     mpi_layout_store(memory, 0, layout->count);
 }
 
@@ -140,8 +168,19 @@ static mp_error read_slots(const table *from, mpi_layout *layout)
     return MP_OK;
 }
 
+/* Whether the counts are there, which Python does not write. */
+static void look_for_changes(const table *from, mpi_layout *layout)
+{
+    mpi_layout ours = *layout;
+
+    place_changes(&ours);
+    if (ours.changes != 0 && ours.size <= from->size &&
+        mpi_layout_load(from->memory, mark_place(layout)) == mark)
+        *layout = ours;
+}
+
 /* What would be there if whoever creates it were not done: the number comes
- * last. Only a whole number of pages may be longer than the list. */
+ * last. Only a whole number of pages may be longer than no items. */
 static bool is_unfinished(size_t size)
 {
     return size > MPI_LAYOUT_WORD * 2 && size % SMALLEST_PAGE != 0;
@@ -174,6 +213,7 @@ mp_error mpi_layout_read(const void *memory, size_t size, mpi_layout *out)
         mpi_layout_free(&layout);
         return err;
     }
+    look_for_changes(&from, &layout);
     *out = layout;
     return MP_OK;
 }

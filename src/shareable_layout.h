@@ -9,6 +9,10 @@
  *     ... + K         N formats of 8 bytes: what struct makes of the slot
  *     ... + K + 8 N   N codes of a byte: what is made of that
  *
+ * Behind that, at the next multiple of 8, where Python does not look, a list of
+ * ours has a mark and N counts of 4 bytes: how often each item began to be
+ * changed. Who reads one can tell by it that it was changed to and fro.
+ *
  * Python 3.8 has the sizes of the N slots in place of the offsets. It is read,
  * and changed, but not written anew.
  *
@@ -31,6 +35,7 @@ typedef struct mpi_layout {
     size_t *offsets; /* count + 1, from the beginning of the memory */
     size_t formats;  /* where they are */
     size_t codes;
+    size_t changes; /* the counts; 0: Python made the list, it has none */
     size_t size;
 } mpi_layout;
 
@@ -60,7 +65,8 @@ mp_obj *mpi_layout_get(const mpi_layout *layout, const void *memory,
  * A number or a bool in place of one of the same type is one store. All else
  * is three: meanwhile, and for good if this process is killed there, the item
  * is None to others, never a mixture. Only Python can see one: it reads the
- * format first, the code last, and does not look again.
+ * format first, the code last, and does not look again. So can who reads a list
+ * that Python made, where changes are not counted, if two happen meanwhile.
  */
 mp_error mpi_layout_set(const mpi_layout *layout, void *memory, size_t index,
                         const mp_obj *obj);

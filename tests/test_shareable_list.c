@@ -141,8 +141,29 @@ Test(shareable_list, the_layout_is_cpythons_to_the_byte)
     mp_shareable_list *list = create_six();
     mp_shared_memory *memory = mp_shareable_list_memory(list);
 
-    cr_assert_eq(mp_shared_memory_size(memory), sizeof(image));
+    cr_assert_geq(mp_shared_memory_size(memory), sizeof(image));
     cr_assert_arr_eq(mp_shared_memory_data(memory), image, sizeof(image));
+    end(list);
+}
+
+/* Behind that, where Python does not look. */
+Test(shareable_list, how_often_each_item_was_changed_is_counted)
+{
+    enum { MARK = sizeof(image) + 2, COUNTS = MARK + 8 };
+    mp_shareable_list *list = create_six();
+    mp_shared_memory *memory = mp_shareable_list_memory(list);
+    const unsigned char *data = mp_shared_memory_data(memory);
+    uint32_t counts[6];
+
+    cr_assert_eq(mp_shared_memory_size(memory), COUNTS + sizeof(counts));
+    cr_assert_eq(memcmp(data + MARK, "changes:", 8), 0);
+    set(list, 2, MP_BOX(1.5));
+    set(list, 2, MP_BOX(2.5)); /* one store: nobody can see half of it */
+    set(list, 2, MP_NONE);
+    set(list, 5, MP_BOX("x"));
+    memcpy(counts, data + COUNTS, sizeof(counts));
+    for (uint32_t i = 0; i < 6; i++)
+        cr_assert_eq(counts[i], i == 2 ? 2U : i == 5 ? 1U : 0U);
     end(list);
 }
 
@@ -500,6 +521,33 @@ Test(shareable_list, memory_that_is_none_is_refused)
             put_word(copy, word, bad[i]);
             expect_strange(copy, sizeof(copy));
         }
+    }
+}
+
+/* A mark without room for the counts, and with it. */
+Test(shareable_list, counts_are_there_only_if_there_is_room_for_them)
+{
+    enum { MARK = sizeof(image) + 2, COUNTS = MARK + 8, END = COUNTS + 24 };
+
+    for (size_t size = sizeof(image); size <= END; size++) {
+        unsigned char copy[END] = {0};
+        mp_shared_memory *memory;
+        mp_shareable_list *list = NULL;
+        uint32_t count;
+
+        memcpy(copy, image, sizeof(image));
+        memcpy(copy + MARK, "changes:", 8);
+        memory = memory_with(copy, size);
+        cr_assert_eq(
+            mp_shareable_list_open(&list, mp_shared_memory_name(memory)), MP_OK,
+            "%s", mp_error_message());
+        set(list, 0, MP_BOX(1.5));
+        expect_item(list, 0, MP_BOX(1.5));
+        memcpy(copy, mp_shared_memory_data(memory), size);
+        memcpy(&count, copy + COUNTS, sizeof(count));
+        cr_assert_eq(count, size == END ? 1U : 0U, "%zu bytes", size);
+        close_one(list);
+        end_memory(memory);
     }
 }
 

@@ -11,7 +11,9 @@
  * them, here they are refused. Nor does it count UTF-8 bytes in CPython, which
  * may cut what it stored itself; what we store is whole to every Python.
  * Python 3.8 alone has another layout: its lists are read and changed here, but
- * it can't read ours, nor those of later Pythons.
+ * it can't read ours, nor those of later Pythons. Ours are longer by 4 bytes an
+ * item, and up to 15, than what Python makes: changes are counted behind the
+ * list, where it does not look.
  *
  * Caveats
  *
@@ -20,8 +22,9 @@
  *   sees the old or the new one. Any other change takes several. Meanwhile, and
  *   if its writer is killed there until somebody sets it again, the item is
  *   None. A Python that reads just then may see a mixture, as it does of what
- *   another Python writes; here it could only be of a str or bytes that is
- *   replaced twice while it is read.
+ *   another Python writes. Here none is ever seen of a list that we have made;
+ *   of one that Python has made, only if its item changes twice while it is
+ *   read.
  * @{
  */
 #ifndef MULTIPROC_SHAREABLE_LIST_H
