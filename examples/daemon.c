@@ -19,14 +19,14 @@
  *     time.sleep(2)
  *     print('in the main process')
  *
- * After the main process's line only func2 speaks.
+ * Soon after the main process's line only func2 speaks.
  */
 #include "example.h"
 
 static int func(mp_args *args)
 {
-    (void)args;
     say("son start\n");
+    mp_check(mp_event_set(mp_arg_event(args, 0)));
     for (int i = 0; i < 100; i++) {
         mp_sleep(0.1);
         say("son\n");
@@ -46,16 +46,19 @@ static int func2(mp_args *args)
 int main(int argc, char **argv)
 {
     static mp_process *p, *p2; /* nobody closes them */
+    mp_event *has_begun;
 
     mp_main_guard(argc, argv);
     use_start_method_of_environment();
 
-    mp_check(mp_process_create(&p, func, NULL, NULL));
+    mp_check(mp_event_create(&has_begun));
+    mp_check(mp_process_create(&p, func, MP_ARGS(has_begun), NULL));
     mp_check(mp_process_set_daemon(p, true)); /* before it is started */
     mp_check(mp_process_start(p));
     mp_check(mp_process_create(&p2, func2, NULL, NULL));
     mp_check(mp_process_start(p2));
+    mp_check(mp_event_wait(has_begun, MP_FOREVER));
     mp_sleep(0.2);
     say("in the main process\n");
-    return 0;
+    return mp_event_close(has_begun);
 }

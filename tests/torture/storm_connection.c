@@ -242,7 +242,6 @@ static int answer_over(mp_args *args)
     mp_connection *way;
     mp_obj *obj;
 
-    mp_check(mp_connection_send(from, MP_NONE));
     while (mp_connection_recv(from, &obj) == MP_OK) {
         if (mp_obj_as_connection(obj, &way) != MP_OK ||
             mp_connection_send(way, MP_BOX(42)) != MP_OK)
