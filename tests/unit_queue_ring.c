@@ -256,7 +256,7 @@ Test(ring, what_can_fit_at_all_fits_an_empty_queue)
         mp_queue *queue = make_ring((size_t)units * MPI_UNIT_SIZE, 0);
         uint32_t most = units - MPI_QUEUE_BESIDE;
 
-        for (int turn = 0; turn < 500; turn++) {
+        for (size_t turn = 0; turn < support_scaled(500); turn++) {
             uint32_t count = turn % 2 == 0 ? most : 1 + chance(&state, most);
 
             go_on_a_while(queue, &state);
@@ -277,7 +277,7 @@ Test(ring, whoever_has_units_can_put_what_is_in_them)
 {
     uint32_t state = 6;
 
-    for (int turn = 0; turn < 500; turn++) {
+    for (size_t turn = 0; turn < support_scaled(500); turn++) {
         mp_queue *queue = make_ring(SMALL, 0);
         mpi_item items[8];
         int count = 0;
@@ -868,7 +868,7 @@ Test(ring, hostile_numbers_anywhere_do_no_harm, .timeout = 60)
     mp_queue *queue = make_ring(SMALL, 0);
     uint32_t state = 3;
 
-    for (int step = 0; step < DAMAGES; step++) {
+    for (size_t step = 0; step < support_scaled(DAMAGES); step++) {
         if (step % 8 == 0)
             mend(queue);
         damage(queue, &state);

@@ -21,9 +21,9 @@
  * - A number or bool that replaces one of the same type is one store: everybody
  *   sees the old or the new one. Any other change takes several. Meanwhile, and
  *   if its writer is killed there until somebody sets it again, the item is
- *   None. A Python that reads just then may see a mixture, as it does of what
- *   another Python writes. Here none is ever seen of a list that we have made;
- *   of one that Python has made, only if its item changes twice while it is
+ *   None. A Python that reads just then may see a mixture, as everybody may of
+ *   what a Python writes. What is written here is never seen as one here; in a
+ *   list that Python has made it may be, if the item changes twice while it is
  *   read.
  * @{
  */
