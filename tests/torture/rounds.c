@@ -96,6 +96,7 @@ static void remove_names(void)
     for (unsigned i = 0; i < all.names; i++) {
         name_of(i, name);
         (void)mpos_named_unlink(name, false);
+        (void)mpos_shm_unlink(name); /* SharedMemory has it twice */
     }
 }
 

@@ -10,13 +10,16 @@
 
 #include "support/killer.h"
 
+#include "state.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     MOST_SMALL = 300,
     MOST_LARGE = 200000,
-    HANDED = 5, /* connections that are handed on */
+    HANDED = 5,         /* connections that are handed on */
+    TOO_MUCH = 4 << 20, /* bytes: no system takes them all at once */
 };
 
 static const double killed_soon = 0.004; /* seconds */
@@ -44,10 +47,15 @@ static const void *message(uint32_t number)
     return bytes;
 }
 
-/* Every third is an object. */
+/* Every third is an object, every third comes into the receiver's memory. */
 static bool is_object(uint32_t number)
 {
     return number % 3 == 0;
+}
+
+static bool has_room(uint32_t number)
+{
+    return number % 3 == 1;
 }
 
 static mp_error send_message(mp_connection *to, uint32_t number)
@@ -89,6 +97,18 @@ static mp_error recv_object(mp_connection *from, uint32_t number)
     return MP_OK;
 }
 
+static mp_error recv_into_room(mp_connection *from, uint32_t number)
+{
+    static unsigned char room[MOST_LARGE];
+    size_t size = 0;
+    mp_error err =
+        mp_connection_recv_bytes_into(from, room, sizeof(room), &size);
+
+    if (err == MP_OK)
+        expect_bytes(room, size, number);
+    return err;
+}
+
 static mp_error recv_message(mp_connection *from, uint32_t number)
 {
     void *data = NULL;
@@ -97,6 +117,8 @@ static mp_error recv_message(mp_connection *from, uint32_t number)
 
     if (is_object(number))
         return recv_object(from, number);
+    if (has_room(number))
+        return recv_into_room(from, number);
     err = mp_connection_recv_bytes(from, &data, &size);
     if (err == MP_OK)
         expect_bytes(data, size, number);
@@ -106,18 +128,22 @@ static mp_error recv_message(mp_connection *from, uint32_t number)
 
 /* -- The sender is killed -------------------------------------------------- */
 
-/* (connection, first number) */
+/* (connection, first number, Array: the number after those that are sent) */
 static int send_for_ever(mp_args *args)
 {
     mp_connection *to = mp_arg_connection(args, 0);
     uint32_t number = (uint32_t)mp_arg_int(args, 1);
+    uint32_t *sent = mp_array_data(mp_arg_array(args, 2));
 
-    for (;;)
+    for (;;) {
         mp_check(send_message(to, number++));
+        mp_atomic_store(sent, number);
+    }
 }
 
-static void kill_a_sender(mp_start_method method)
+static void kill_a_sender(mp_start_method method, mp_array *array)
 {
+    uint32_t *sent = mp_array_data(array);
     uint32_t number = torture_chance(1 << 30), first = number;
     mp_connection *ours, *theirs;
     mp_process *sender;
@@ -125,8 +151,9 @@ static void kill_a_sender(mp_start_method method)
     killer it;
 
     ok(mp_pipe(&ours, &theirs, NULL));
-    sender =
-        torture_start(method, send_for_ever, MP_ARGS(theirs, (int64_t)number));
+    mp_atomic_store(sent, number);
+    sender = torture_start(method, send_for_ever,
+                           MP_ARGS(theirs, (int64_t)number, array));
     ok(mp_connection_close(theirs));
     ok(recv_message(ours, number++));
     torture_waits_for("messages of a sender that is killed");
@@ -140,14 +167,72 @@ static void kill_a_sender(mp_start_method method)
     end_killing(&it);
     torture_bury(sender, "sender");
     torture_recovered(mpos_now() - it.killed);
+    cr_assert_geq(number, mp_atomic_load(sent), "message %u was sent, and lost",
+                  (unsigned)number);
     torture_checked(number - first);
+    ok(mp_connection_close(ours));
+}
+
+/* (connection) */
+static int send_too_much(mp_args *args)
+{
+    void *bytes = calloc(1, TOO_MUCH);
+
+    cr_assert_not_null(bytes);
+    mp_check(
+        mp_connection_send_bytes(mp_arg_connection(args, 0), bytes, TOO_MUCH));
+    return 0;
+}
+
+/* They stay where they are. */
+static void await_bytes(mp_connection *from)
+{
+    mpos_wait_item item = {.kind = MPOS_WAIT_READ};
+
+    ok(mp_connection_fileno(from, &item.handle));
+    ok(mpos_wait(&item, 1, mpi_deadline(TORTURE_PATIENCE)));
+}
+
+/* As nobody receives, a part of its message is on the way, and no more. */
+static void kill_in_a_message(mp_start_method method)
+{
+    mp_connection *ours, *theirs;
+    mp_process *sender;
+    void *data = NULL;
+    size_t size = 0;
+    int64_t began;
+    mp_error err;
+
+    ok(mp_pipe(&ours, &theirs, NULL));
+    sender = torture_start(method, send_too_much, MP_ARGS(theirs));
+    ok(mp_connection_close(theirs));
+    torture_waits_for("the beginning of a message");
+    await_bytes(ours);
+    torture_linger(1);
+    torture_kill(sender, "sender");
+    began = mpos_now();
+    err = mp_connection_recv_bytes(ours, &data, &size);
+    /* Where the system keeps messages apart, there is nothing of it. */
+    cr_assert(err == MP_EPROTO ||
+                  (err == MP_EEOF && mpos_system.has_message_pipes),
+              "%s: %s", mp_error_name(err), mp_error_message());
+    torture_recovered(mpos_now() - began);
+    torture_checked(1);
     ok(mp_connection_close(ours));
 }
 
 static void storm_senders(const storm_round *round)
 {
+    mp_array *sent = NULL;
+
+    ok(mp_array_create(&sent, MP_CTYPE(char), sizeof(uint32_t), NULL,
+                       &(mp_value_options){.has_no_lock = true}));
     for (int i = 0; i < round->kills; i++)
-        kill_a_sender(round->method);
+        if (torture_chance(4) == 0)
+            kill_in_a_message(round->method);
+        else
+            kill_a_sender(round->method, sent);
+    ok(mp_array_close(sent));
 }
 
 /* -- The receiver is killed ------------------------------------------------ */
@@ -272,17 +357,35 @@ static void begin_relay(relay *it, mp_start_method method)
     ok(mp_connection_close(out));
 }
 
-static void send_all(relay *it)
+static mp_error send_end(relay *it, int number)
 {
-    for (int i = 0; i < HANDED; i++) {
-        mp_connection *far_end;
-        mp_error err;
+    mp_connection *far_end;
+    mp_error err;
 
-        ok(mp_pipe(&it->near_ends[i], &far_end, NULL));
-        err = mp_connection_send(it->to_middle, MP_BOX(far_end));
+    ok(mp_pipe(&it->near_ends[number], &far_end, NULL));
+    err = mp_connection_send(it->to_middle, MP_BOX(far_end));
+    ok(mp_connection_close(far_end));
+    return err;
+}
+
+/* While nobody is killed it arrives. */
+static void send_first(relay *it)
+{
+    mp_obj *answer = NULL;
+
+    torture_waits_for("an answer over what was handed on");
+    ok(send_end(it, 0));
+    ok(mp_connection_recv(it->near_ends[0], &answer));
+    mp_obj_unref(answer);
+}
+
+static void send_rest(relay *it)
+{
+    for (int i = 1; i < HANDED; i++) {
+        mp_error err = send_end(it, i);
+
         cr_assert(err == MP_OK || err == MP_EPIPE, "%s: %s", mp_error_name(err),
                   mp_error_message());
-        ok(mp_connection_close(far_end));
     }
 }
 
@@ -311,12 +414,13 @@ static void kill_a_relay(mp_start_method method)
     int64_t began;
 
     begin_relay(&it, method);
+    send_first(&it);
     torture_waits_for("a relay that is killed");
     first = is_middle ? it.middle : it.last;
     second = is_middle ? it.last : it.middle;
     begin_killing(&killer_of_one, mp_process_pid(first),
                   torture_time(killed_soon));
-    send_all(&it);
+    send_rest(&it);
     end_killing(&killer_of_one);
     torture_bury(first, is_middle ? "relay" : "receiver");
     began = mpos_now();

@@ -108,16 +108,18 @@ typedef struct house {
     mp_process *clients[CLIENTS];
     size_t served;
     size_t failed; /* visits: of the killed */
+    size_t own;    /* handles: the listener's */
 } house;
 
-static void serve_a_moment(house *it)
+/* False: nobody came. */
+static bool serve_a_moment(house *it, double seconds)
 {
     mp_connection *guest = NULL;
-    mp_error err = mp_listener_accept(it->listener, 0.001, &guest);
+    mp_error err = mp_listener_accept(it->listener, seconds, &guest);
     bool is_served = false;
 
     if (err == MP_TIMED_OUT)
-        return;
+        return false;
     if (err == MP_OK)
         is_served = entertain(guest);
     else
@@ -128,6 +130,7 @@ static void serve_a_moment(house *it)
     else
         it->failed++;
     torture_checked(1);
+    return true;
 }
 
 static void serve_for(house *it, int64_t time)
@@ -135,7 +138,7 @@ static void serve_for(house *it, int64_t time)
     int64_t end = mpos_now() + time;
 
     while (mpos_now() < end)
-        serve_a_moment(it);
+        (void)serve_a_moment(it, 0.001);
 }
 
 /* All who are left have been served: so many more, in turn. */
@@ -146,7 +149,7 @@ static void expect_service(house *it)
 
     torture_waits_for("clients that are to be served");
     while (it->served < before + CLIENTS) {
-        serve_a_moment(it);
+        (void)serve_a_moment(it, 0.001);
         cr_assert_not(
             torture_is_too_long(mpos_now() - began, INT64_C(2000000000)));
     }
@@ -160,12 +163,35 @@ static void start_client(house *it, const storm_round *round, uint32_t place)
                       MP_ARGS(box_address(mp_listener_address(it->listener))));
 }
 
-static void storm_clients(const storm_round *round)
+static void open_house(house *it)
 {
     const mp_listener_options options = {.auth = KEY};
-    house it = {.listener = NULL};
+    size_t before = support_open_handles();
 
-    ok(mp_listener_create(&it.listener, any_address(), &options));
+    *it = (house){.listener = NULL};
+    ok(mp_listener_create(&it->listener, any_address(), &options));
+    it->own = support_open_handles() - before;
+}
+
+/* All clients are dead: none keeps its place until its time is up. */
+static void close_house(house *it)
+{
+    size_t before;
+
+    while (serve_a_moment(it, 0.02))
+        continue;
+    before = support_open_handles();
+    ok(mp_listener_close(it->listener));
+    if (!mpos_system.has_message_pipes) /* which wait in handles of their own */
+        cr_assert_eq(before - support_open_handles(), it->own,
+                     "the dead have kept handles");
+}
+
+static void storm_clients(const storm_round *round)
+{
+    house it;
+
+    open_house(&it);
     for (uint32_t i = 0; i < CLIENTS; i++)
         start_client(&it, round, i);
     for (int i = 0; i < round->kills; i++) {
@@ -182,7 +208,7 @@ static void storm_clients(const storm_round *round)
                   it.failed);
     for (uint32_t i = 0; i < CLIENTS; i++)
         torture_kill(it.clients[i], "client");
-    ok(mp_listener_close(it.listener));
+    close_house(&it);
 }
 
 /* -- The listener is killed ------------------------------------------------ */
@@ -222,18 +248,28 @@ static mp_process *start_listener(const storm_round *round,
     return process;
 }
 
+/* It has died before, meanwhile, or on the way out. */
+static void expect_nobody(mp_error err)
+{
+    cr_assert(err == MP_EREFUSED || err == MP_EEOF || err == MP_EPIPE ||
+                  (err == MP_ENOTFOUND && mpos_system.has_message_pipes),
+              "%s: %s", mp_error_name(err), mp_error_message());
+}
+
 /* Guests come until there is nobody any more. */
 static void kill_a_listener(const storm_round *round, const mp_address *address)
 {
     mp_process *listener = start_listener(round, address);
     int visits = 0;
+    mp_error err;
     killer it;
 
     ok(visit(address));
     begin_killing(&it, mp_process_pid(listener), torture_time(0.004));
     torture_waits_for("an answer, or word that there is none");
-    while (visit(address) == MP_OK)
+    while ((err = visit(address)) == MP_OK)
         visits++;
+    expect_nobody(err);
     end_killing(&it);
     torture_recovered(mpos_now() - it.killed);
     torture_bury(listener, "listener");

@@ -13,9 +13,10 @@
 enum {
     WORKERS = 8,
     CAPACITY = 64,
-    KEYS = 48,
+    KEYS = 200, /* so that removed ones crowd the others out, again and again */
     MOST_BYTES = 400,
-    BURST = 400, /* calls */
+    DICT_SIZE = 300 * CAPACITY, /* it is full of keys, too, not of bytes only */
+    BURST = 400,                /* calls */
 };
 
 typedef enum storage {
@@ -249,11 +250,13 @@ static mp_error open_list(thing *it, storage where, const char *place)
 
 static mp_error open_dict(thing *it, storage where, const char *place)
 {
+    const mp_shared_options options = {.size = DICT_SIZE};
+
     if (where == ANONYMOUS)
-        return mp_shared_dict_create(&it->dict, CAPACITY, NULL);
+        return mp_shared_dict_create(&it->dict, CAPACITY, &options);
     return where == NAMED
-               ? mp_shared_dict_open(&it->dict, place, CAPACITY, NULL)
-               : mp_shared_dict_open_file(&it->dict, place, CAPACITY, NULL);
+               ? mp_shared_dict_open(&it->dict, place, CAPACITY, &options)
+               : mp_shared_dict_open_file(&it->dict, place, CAPACITY, &options);
 }
 
 static mp_error open_thing(thing *it, bool is_list, storage where,

@@ -11,20 +11,55 @@
 
 #include "state.h"
 
-enum { MOST_CHILDREN = 30, LONG_TIME = 20 };
+enum { MOST_CHILDREN = 30, LONG_TIME = 20, MARKS = 5 };
 
 /* How long a daemon may outlive its parent: seconds, and what a busy machine
  * adds. */
 static const double soon = 1;
 
-/* -- Children -------------------------------------------------------------- */
+/* -- Marks ----------------------------------------------------------------- */
 
-static int sleep_long(mp_args *args)
+/* Of children that have come to their target: how often. */
+static mp_array *marks_array;
+static uint32_t *marks;
+
+static void open_marks(void)
 {
-    (void)args;
+    ok(mp_array_create(&marks_array, MP_CTYPE(char), MARKS * sizeof(*marks),
+                       NULL, &(mp_value_options){.has_no_lock = true}));
+    marks = mp_array_data(marks_array);
+}
+
+static void close_marks(void)
+{
+    ok(mp_array_close(marks_array));
+}
+
+/* (marks, which) */
+static int make_mark(mp_args *args)
+{
+    uint32_t *all = mp_array_data(mp_arg_array(args, 0));
+
+    mp_fetch_add(&all[mp_arg_int(args, 1)], 1);
+    return 0;
+}
+
+static int mark_and_sleep(mp_args *args)
+{
+    (void)make_mark(args);
     mp_sleep(LONG_TIME);
     return 1;
 }
+
+/* One that makes this mark. */
+static mp_process *start_marking(mp_start_method method, mp_function target,
+                                 int which)
+{
+    mp_atomic_store(&marks[which], 0);
+    return support_start(method, target, MP_ARGS(marks_array, which));
+}
+
+/* -- Children -------------------------------------------------------------- */
 
 /* It ends when release is closed; life only shows that it is there. */
 static void start_one(mp_start_method method, mp_daemon daemon,
@@ -40,9 +75,9 @@ static void start_one(mp_start_method method, mp_daemon daemon,
 
 /*
  * A daemon and another child in turn, until it is killed. It says that it has
- * begun; on Windows, that it is done: killed within CreateProcess, it would
- * leave a process that never begins to run, and nobody could do anything
- * about it.
+ * begun, or started the first two; on Windows, that it is done: killed within
+ * CreateProcess, it would leave a process that never begins to run, and nobody
+ * could do anything about it.
  */
 static int start_for_ever(mp_args *args)
 {
@@ -50,18 +85,18 @@ static int start_for_ever(mp_args *args)
     mp_connection *release = mp_arg_connection(args, 1);
     mp_connection *life_of_daemons = mp_arg_connection(args, 2);
     mp_connection *life_of_others = mp_arg_connection(args, 3);
-
     int64_t count = mp_arg_int(args, 4);
+    int64_t said_after = mp_arg_int(args, 5);
 
-    if (mpos_system.has_fork)
-        mp_check(mp_connection_send(life_of_daemons, MP_NONE));
     for (int64_t i = 0; i < count; i++) {
         bool is_daemon = i % 2 == 0;
 
+        if (i == said_after)
+            mp_check(mp_connection_send(life_of_daemons, MP_NONE));
         start_one(method, is_daemon ? MP_DAEMON_YES : MP_DAEMON_NO, release,
                   is_daemon ? life_of_daemons : life_of_others);
     }
-    if (!mpos_system.has_fork)
+    if (count == said_after)
         mp_check(mp_connection_send(life_of_daemons, MP_NONE));
     mp_sleep(LONG_TIME);
     return 1;
@@ -89,6 +124,14 @@ static void expect_end_of_file(mp_connection *connection, double seconds,
     cr_assert_eq(err, MP_EEOF, "%s: %d", what, (int)err);
 }
 
+/* Somebody still holds it. */
+static void expect_life(mp_connection *connection, const char *what)
+{
+    mp_error err = mp_connection_poll(connection, 0);
+
+    cr_assert_eq(err, MP_TIMED_OUT, "%s", what);
+}
+
 static void make_one_way_pipe(mp_connection **reader, mp_connection **writer)
 {
     mp_pipe_options options = {.is_simplex = true};
@@ -103,6 +146,7 @@ static void kill_parent_once(mp_start_method method)
     mp_connection *release, *released, *daemons, *daemons_end, *others,
         *others_end;
     int count = mpos_system.has_fork ? MOST_CHILDREN : (int)torture_time(8);
+    int said_after = mpos_system.has_fork ? 2 * (int)torture_chance(2) : count;
     mp_process *parent;
     mp_obj *started;
     int64_t killed;
@@ -110,9 +154,9 @@ static void kill_parent_once(mp_start_method method)
     make_one_way_pipe(&released, &release);
     make_one_way_pipe(&daemons, &daemons_end);
     make_one_way_pipe(&others, &others_end);
-    parent = support_start(
-        MP_START_SPAWN, start_for_ever,
-        MP_ARGS((int)method, released, daemons_end, others_end, count));
+    parent = support_start(MP_START_SPAWN, start_for_ever,
+                           MP_ARGS((int)method, released, daemons_end,
+                                   others_end, count, said_after));
     mp_connection_close(released);
     mp_connection_close(daemons_end);
     mp_connection_close(others_end);
@@ -124,6 +168,8 @@ static void kill_parent_once(mp_start_method method)
     killed = mpos_now();
     expect_end_of_file(daemons, soon, "a daemon is");
     torture_recovered(mpos_now() - killed);
+    if (said_after > 1)
+        expect_life(others, "who is no daemon has ended, too");
     mp_connection_close(release);
     expect_end_of_file(others, LONG_TIME, "a child is");
     torture_bury(parent, "parent");
@@ -143,10 +189,11 @@ static void spin_for(double seconds)
         continue;
 }
 
-static void kill_child_once(mp_start_method method, double longest)
+/* True: it is said to have come to the target, but left no mark there. */
+static bool kill_child_once(mp_start_method method, double longest)
 {
-    mp_process *child = support_start(
-        method, torture_chance(3) == 0 ? sleep_long : return_zero, NULL);
+    mp_process *child = start_marking(
+        method, torture_chance(3) == 0 ? mark_and_sleep : make_mark, 0);
     mp_phase before, after;
     int code = 42;
     mp_error err;
@@ -164,11 +211,15 @@ static void kill_child_once(mp_start_method method, double longest)
     cr_assert_geq(after, before, "%d after %d", (int)after, (int)before);
     if (code == 0)
         cr_assert_eq(after, MP_PHASE_FINISHED, "%d", (int)after);
+    if (mp_atomic_load(&marks[0]) != 0)
+        cr_assert_geq(after, MP_PHASE_TARGET, "%d, and it was in its target",
+                      (int)after);
     cr_assert_not(mp_process_is_alive(child));
     cr_assert_eq(mp_process_close(child), MP_OK);
     if (code != 0) /* else it was faster */
         torture_killed(after >= MP_PHASE_TARGET ? "in target" : "on its way");
     torture_checked(1);
+    return after >= MP_PHASE_TARGET && mp_atomic_load(&marks[0]) == 0;
 }
 
 /* -- The fork server is killed --------------------------------------------- */
@@ -176,25 +227,28 @@ static void kill_child_once(mp_start_method method, double longest)
 static void start_while_server_dies(double longest)
 {
     const mp_process_options options = {.start_method = MP_START_FORKSERVER};
-    mp_process *children[5];
+    mp_process *children[MARKS];
     mp_connection *ours;
     int64_t server;
     mp_process *witness = start_waiting_with(options, &ours, &server);
     killer it;
 
     begin_killing(&it, server, torture_time(longest));
-    for (int i = 0; i < 5; i++)
-        children[i] = support_start(MP_START_FORKSERVER, return_zero, NULL);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < MARKS; i++)
+        children[i] = start_marking(MP_START_FORKSERVER, make_mark, i);
+    for (int i = 0; i < MARKS; i++) {
         int code = support_finish(children[i]);
 
         cr_assert(code == 0 || code == 255, "%d", code);
+        cr_assert_eq(mp_atomic_load(&marks[i]), code == 0 ? 1U : 0U,
+                     "%d after %u times", code,
+                     (unsigned)mp_atomic_load(&marks[i]));
     }
     cr_assert_eq(mp_connection_close(ours), MP_OK);
     cr_assert_eq(support_finish(witness), 3);
     end_killing(&it);
     torture_killed("server");
-    torture_checked(5);
+    torture_checked(MARKS);
 }
 
 /* -- The storms ------------------------------------------------------------ */
@@ -208,7 +262,7 @@ static void storm_parents(const storm_round *round)
 /* How long a child lives that was started: seconds. */
 static double life_of_a_child(mp_start_method method)
 {
-    mp_process *child = support_start(method, return_zero, NULL);
+    mp_process *child = start_marking(method, make_mark, 0);
     double began = mp_monotonic();
 
     cr_assert_eq(support_finish(child), 0);
@@ -218,18 +272,25 @@ static double life_of_a_child(mp_start_method method)
 /* Killed at any time up to a little after its usual end. */
 static void storm_children(const storm_round *round)
 {
+    int unmarked = 0;
     double longest;
 
+    open_marks();
     (void)life_of_a_child(round->method);
     longest = 1.2 * life_of_a_child(round->method);
     for (int i = 0; i < round->kills; i++)
-        kill_child_once(round->method, longest);
+        unmarked += kill_child_once(round->method, longest);
+    /* Between the two is little that it does. */
+    cr_assert_leq(unmarked, 3 + round->kills / 2);
+    close_marks();
 }
 
 static void storm_servers(const storm_round *round)
 {
+    open_marks();
     for (int i = 0; i < round->kills; i++)
         start_while_server_dies(0.003);
+    close_marks();
 }
 
 static bool is_forkserver(mp_start_method method)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A queue's table, with each call killed before every store of it: the sources
- * are in here, and each store that others rely on is a step, at which the
- * memory is copied. That copy is what a kill would have left; somebody else
- * goes on from there, and must find what was before the call, or what comes
- * after it, and not a unit that is nobody's.
+ * are in here, and before and after each store that others rely on is a step,
+ * at which the memory is copied. That copy is what a kill would have left;
+ * somebody else goes on from there, and must find what was before the call, or
+ * what comes after it, and not a unit that is nobody's.
  *
  * So no process is killed, and a seed replays exactly: calls, sizes and
  * priorities of the items all come from it.
@@ -15,16 +15,18 @@
 
 static void step(void);
 
+/* After it, too: what is only assigned may have come too late. */
 #define mpi_atomic64_store(atomic, value) \
-    (step(), (mpi_atomic64_store)((atomic), (value)))
+    (step(), (mpi_atomic64_store)((atomic), (value)), step())
 #define mpi_atomic32_store(atomic, value) \
-    (step(), (mpi_atomic32_store)((atomic), (value)))
+    (step(), (mpi_atomic32_store)((atomic), (value)), step())
 #define mpi_units_set(units, span, use) \
-    (step(), (mpi_units_set)((units), (span), (use)))
+    (step(), (mpi_units_set)((units), (span), (use)), step())
 #define mpi_units_free(units, span) \
     (step(), (mpi_units_free)((units), (span)), step())
 #define mpi_units_sweep_end(units) \
     (step(), (mpi_units_sweep_end)((units)), step())
+#define mpi_fence() (step(), (mpi_fence)())
 #define mpi_word_unlock(word, share) \
     (step(), (mpi_word_unlock)((word), (share)))
 
@@ -40,6 +42,7 @@ static void step(void);
 #undef mpi_units_set
 #undef mpi_units_free
 #undef mpi_units_sweep_end
+#undef mpi_fence
 #undef mpi_word_unlock
 
 enum {
@@ -48,6 +51,7 @@ enum {
     UNITS = 400,
     TABLE_SIZE = 4096, /* bytes: more than UNITS entries */
     FIRST_FEW = 3,
+    LAST_STEPS = 30,
     /* Owners: whoever is killed, and who had taken items before. */
     SELF = 1,
     DEAD = 2,
@@ -302,6 +306,31 @@ static void reuse_units(const slots *it)
     }
 }
 
+/* What was done is counted, or it is not. */
+static void expect_between(const mpi_atomic64 *count, const mpi_atomic64 *one,
+                           const mpi_atomic64 *other)
+{
+    uint64_t found = mpi_atomic64_load(count);
+    uint64_t least = mpi_atomic64_load(one);
+    uint64_t most = mpi_atomic64_load(other);
+
+    if (least > most) { /* some were given back */
+        least = most;
+        most = mpi_atomic64_load(one);
+    }
+    cr_assert(least <= found && found <= most, "%lld at step %zu, not %lld",
+              (long long)found, stop_at, (long long)most);
+}
+
+static void expect_counts(const mpi_queue_thing *thing)
+{
+    const mpi_queue_thing *one = &before.thing, *other = &after.thing;
+
+    expect_between(&thing->put_count, &one->put_count, &other->put_count);
+    expect_between(&thing->got_count, &one->got_count, &other->got_count);
+    expect_between(&thing->done_count, &one->done_count, &other->done_count);
+}
+
 /* The next one comes. */
 static void go_on(slots *it)
 {
@@ -316,6 +345,7 @@ static void go_on(slots *it)
         slots_kill_holder(it);
     reuse_units(it);
     ok(mpi_queue_table.check(it->queue));
+    expect_counts(thing);
     if (it->kind->redelivers)
         ok(mpi_queue_table.bury(it->queue, &count));
     length = mpi_queue_table.length(it->queue);
@@ -332,13 +362,13 @@ static void go_on(slots *it)
                   it->kind->name, stop_at);
 }
 
-/* Once for each step of it; and in the end all of it. */
-static size_t kill_everywhere(slots *it, call *what)
+/* Once for each step of it, from that one on; and in the end all of it. */
+static size_t kill_from(slots *it, call *what, size_t first)
 {
     size_t killed = 0;
 
     save(it, &before);
-    for (stop_at = 1;; stop_at++) {
+    for (stop_at = first;; stop_at++) {
         slots_act_as(it, DEAD);
         steps = 0;
         what(it);
@@ -355,6 +385,23 @@ static size_t kill_everywhere(slots *it, call *what)
     slots_expect_counts(it);
     torture_checked(killed);
     return killed;
+}
+
+static size_t kill_everywhere(slots *it, call *what)
+{
+    return kill_from(it, what, 1);
+}
+
+/* At its last steps only: there are many that are all the same. */
+static size_t kill_at_end(slots *it, call *what)
+{
+    save(it, &before);
+    slots_act_as(it, DEAD);
+    steps = 0;
+    stop_at = SIZE_MAX;
+    what(it);
+    restore(it, &before);
+    return kill_from(it, what, steps > LAST_STEPS ? steps - LAST_STEPS : 1);
 }
 
 /* -- The storms ------------------------------------------------------------ */
@@ -445,6 +492,16 @@ static void kill_while_clearing(slots *it, size_t kind)
     end(it);
 }
 
+/* Of two units with slots one is given back, which others refer to. */
+static void kill_while_clearing_units(slots *it, size_t kind)
+{
+    begin(it, kind);
+    for (int n = 0; n < MPI_SLOTS_PER_UNIT + 2; n++)
+        put_small(it);
+    (void)kill_at_end(it, throw_away);
+    end(it);
+}
+
 /* What was dead has been repaired by one that is killed, too. */
 static void kill_while_mending(slots *it, size_t kind)
 {
@@ -454,6 +511,8 @@ static void kill_while_mending(slots *it, size_t kind)
     for (int n = 0; n < 9; n++)
         take_front(it);
     (void)kill_everywhere(it, mend_all);
+    for (int n = 0; n < 3 && it->kind->redelivers; n++)
+        say_done(it); /* in the order in which they were taken */
     if (it->kind->redelivers)
         cr_assert_gt(kill_everywhere(it, give_dead_back), 9U);
     (void)kill_everywhere(it, mend_all);
@@ -465,6 +524,7 @@ static void kill_all_ways(const storm_round *round, size_t kind)
     kill_any_call(&subject, kind, round->kills);
     kill_the_first(&subject, kind);
     kill_while_clearing(&subject, kind);
+    kill_while_clearing_units(&subject, kind);
     kill_while_mending(&subject, kind);
 }
 
