@@ -30,8 +30,7 @@ typedef enum shape {
     SHAPE_TEXT, /* str or bytes: the code tells */
 } shape;
 
-/* Without a NUL if they have 8 characters. */
-static const char formats[][MPI_LAYOUT_WORD] = {
+static const char formats[][MPI_LAYOUT_WORD + 1] = {
     [SHAPE_INT] = "q",
     [SHAPE_FLOAT] = "d",
     [SHAPE_BOOL] = "xxxxxxx?", /* in the last byte */
@@ -85,7 +84,8 @@ static void count_change(const mpi_layout *layout, void *memory, size_t index)
         (void)mpi_atomic32_add((mpi_atomic32 *)(void *)at + index, 1);
 }
 
-static uint64_t format_word(const char text[MPI_LAYOUT_WORD])
+/* Of 8 bytes, with what is behind the text's end. */
+static uint64_t format_word(const char *text)
 {
     uint64_t word;
 

@@ -21,6 +21,8 @@ static void *fill_in_steps(void *to, int byte, size_t size);
     (step(), (mpi_layout_store)((memory), (offset), (word)))
 #define mpi_atomic32_add(atomic, change) \
     (step(), (mpi_atomic32_add)((atomic), (change)))
+#undef memcpy /* macros of macOS */
+#undef memset
 #define memcpy copy_in_steps
 #define memcmp compare_in_steps
 #define memset fill_in_steps
