@@ -44,14 +44,25 @@ static void read_something(void)
     mpos_close(writer);
 }
 
+/* The system keeps the folder of such names that the first one has needed. */
+static void name_something(void)
+{
+    HANDLE event = CreateEventW(NULL, TRUE, FALSE, L"multiproc first name");
+
+    if (event != NULL)
+        CloseHandle(event);
+}
+
 size_t support_open_handles(void)
 {
-    static bool has_read;
+    static bool has_begun;
     DWORD count = 0;
 
-    if (!has_read)
+    if (!has_begun) {
         read_something();
-    has_read = true;
+        name_something();
+    }
+    has_begun = true;
     GetProcessHandleCount(GetCurrentProcess(), &count);
     return count > 0 ? count : try_all_handles();
 }
