@@ -20,6 +20,10 @@ size_t support_memory_in_use(void);
 /* Valgrind runs this program: limits are not the kernel's there, and what it
  * executes it opens by name, with the help of /proc. */
 bool support_has_valgrind(void);
+
+/* Wine 8's server, now and then, keeps the socket of a process that was killed:
+ * whoever reads at the other end never hears of its end. */
+bool support_keeps_sockets(void);
 /* A tool (valgrind, TSan) makes a fork of vfork(): that a program could not be
  * run is told by exit code 127 only. */
 bool support_has_no_vfork(void);

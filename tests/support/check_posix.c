@@ -106,3 +106,8 @@ bool support_has_valgrind(void)
 
     return preloaded != NULL && strstr(preloaded, "/vgpreload") != NULL;
 }
+
+bool support_keeps_sockets(void)
+{
+    return false;
+}

@@ -137,3 +137,10 @@ bool support_has_valgrind(void)
 {
     return false;
 }
+
+bool support_keeps_sockets(void)
+{
+    HMODULE ntdll = GetModuleHandleA("ntdll.dll");
+
+    return ntdll != NULL && GetProcAddress(ntdll, "wine_get_version") != NULL;
+}

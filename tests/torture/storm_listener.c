@@ -6,6 +6,7 @@
  */
 #include "torture.h"
 
+#include "support/check.h"
 #include "support/killer.h"
 
 #include <stdio.h>
@@ -34,7 +35,7 @@ static mp_address lasting_address(const char *folder)
 
 static mp_address any_address(void)
 {
-    if (torture_chance(2) == 0)
+    if (torture_chance(2) == 0 && !support_keeps_sockets())
         return mp_inet("127.0.0.1", 0);
     return mpos_system.has_message_pipes ? mp_named_pipe(NULL) : mp_unix(NULL);
 }
