@@ -757,7 +757,7 @@ Test(queue_table, a_repair_needs_the_slots_only, .timeout = 120)
         slots *it = &subject;
 
         slots_begin(it, &slots_kinds[i], 0, 0);
-        for (int turn = 0; turn < 20; turn++) {
+        for (size_t turn = 0; turn < support_scaled(20); turn++) {
             for (int n = 0; n < 60; n++)
                 ok(slots_put(it, n % 3 == 0));
             for (int n = 0; n < 40; n++)
